@@ -1,0 +1,1 @@
+"""The service: files, queue, clock and store around the medasr library. No model arithmetic."""

@@ -1,0 +1,304 @@
+"""config.toml and ``MEDASRD_SECTION__KEY`` → one typed, validated object.
+
+The models below are the only place where an option is named: the documented default at the repository's root, and every
+``config.toml`` that ``medasrd init`` writes, is rendered from them (:func:`render_toml`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from medasr.errors import ConfigurationError
+
+#: Where the configuration is looked for when neither ``--config`` nor ``MEDASRD_CONFIG`` names it.
+DEFAULT_CONFIG_PATH = Path("/etc/medasr/config.toml")
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A table of config.toml: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Paths(Section):
+    """Folders. Relative ones count from the folder of this file; all but the inbox must be on one local disk."""
+
+    inbox: Path = Field(Path("inbox"), description="Where people drop recordings. May be a network share.")
+    outbox: Path = Field(Path("outbox"), description="Where NAME.txt, .json, .srt and .vtt appear.")
+    quarantine: Path = Field(
+        Path("quarantine"), description="Recordings that cannot be transcribed, each with NAME.error.json."
+    )
+    state: Path = Field(Path("state"), description="Database, our copies of the recordings, and model weights.")
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.state / "medasr.db"
+
+    @property
+    def spool(self) -> Path:
+        """Our copies of the recordings."""
+        return self.state / "spool"
+
+    @property
+    def models(self) -> Path:
+        """Converted weights."""
+        return self.state / "models"
+
+    @property
+    def backups(self) -> Path:
+        """Copies of the database, made before every migration and by ``medasrd db backup``."""
+        return self.state / "backups"
+
+
+class Intake(Section):
+    """How a file in the inbox becomes a recording."""
+
+    settle_seconds: Seconds = Field(
+        5.0, description="A file is taken when its size and modification time have not changed for this long."
+    )
+    rescan_seconds: Seconds = Field(2.0, description="How often the inbox is read; the watcher only wakes this earlier.")
+    polling: Literal["auto", "always", "never"] = Field(
+        "auto", description="Do without inotify: auto finds network mounts (cifs, nfs, fuse ...) under the inbox by itself."
+    )
+    extensions: tuple[str, ...] = Field(
+        ("wav", "wave", "flac", "ogg", "oga", "opus", "mp3"),
+        description="Names to take; others are ignored and counted. What a file is, its content decides.",
+    )
+    max_bytes: int = Field(8 * 2**30, gt=0, description="Larger files are quarantined as TOO_BIG.")
+    max_seconds: Seconds = Field(12 * 3600.0, description="Longer recordings are quarantined as TOO_LONG before decoding.")
+    min_free_bytes: int = Field(2**30, ge=0, description="Below this much free space nothing more is taken in.")
+    truncated: Literal["quarantine", "transcribe"] = Field(
+        "quarantine", description="A WAV holding less than its header promises: set aside, or transcribe what is there and flag it."
+    )
+    empty_warning_seconds: Seconds = Field(600.0, description="An empty file older than this is named in `medasrd status`.")
+
+
+class Decode(Section):
+    """Limits for the process that opens a recording's bytes."""
+
+    memory_bytes: int = Field(1536 * 2**20, gt=2**28, description="Address space beyond what the process has at start.")
+    seconds_floor: Seconds = Field(60.0, description="Shortest time limit for one file.")
+    speed_floor: Seconds = Field(4.0, description="A file may take its own length divided by this, if that is longer.")
+
+
+class Model(Section):
+    """Which weights transcribe, and how they are loaded."""
+
+    base: str = Field(
+        "whisper-base",
+        description="A pack (whisper-base, whisper-tiny.en), a hub id at a 40-hex revision (openai/whisper-medium@REVISION), or a directory.",
+    )
+    adapter: str = Field("", description="Directory of a LoRA adapter to apply; empty for none.")
+    precision: Literal["auto", "nf4", "bf16", "fp16", "fp32"] = Field(
+        "auto", description="auto: nf4 with bf16 arithmetic on CUDA; on a CPU bf16 where the cores have it, else fp32."
+    )
+    device: Literal["auto", "cuda", "cpu"] = Field("auto", description="auto: CUDA when there is one.")
+    language: str = Field("en", min_length=2, max_length=3, description="ISO 639-1 code of the language spoken.")
+    batch_size: int = Field(8, ge=1, le=256, description="Windows decoded together; halved by itself when memory runs out.")
+    threads: int = Field(0, ge=0, description="CPU threads for the model; 0 for one per core.")
+
+
+class Engine(Section):
+    """The process that holds the weights."""
+
+    hang_seconds: Seconds = Field(600.0, description="Without a sign of progress for this long it is killed and restarted.")
+    load_seconds: Seconds = Field(900.0, description="How long loading the weights may take.")
+    idle_unload_seconds: float = Field(
+        900.0, ge=0, description="With nothing to do for this long the weights leave memory; 0 keeps them."
+    )
+    backlog_seconds: Seconds = Field(
+        3600.0, description="Decoded audio kept ready for the model; decoding waits beyond it, so memory stays bounded."
+    )
+
+
+class Speech(Section):
+    """Voice activity: what is handed to the model at all."""
+
+    threshold: float = Field(0.5, gt=0, lt=1, description="Speech probability from which a 32 ms frame counts as speech.")
+    min_speech_seconds: Seconds = Field(0.25, description="Shorter bursts are not speech.")
+    min_silence_seconds: Seconds = Field(0.5, description="Shorter pauses do not end a span.")
+    pad_seconds: float = Field(0.2, ge=0, description="Kept on both sides of a span.")
+    join_seconds: float = Field(3.0, ge=0, description="Spans with a pause up to this are decoded in one window.")
+
+
+class Quality(Section):
+    """Figures beyond which a segment makes its transcript NEEDS_REVIEW."""
+
+    max_compression_ratio: float = Field(2.4, gt=1, description="Above it the text repeats itself (LOOP).")
+    min_log_probability: float = Field(-1.0, lt=0, description="Below it the model was guessing (LOW_CONFIDENCE).")
+    max_no_speech_probability: float = Field(
+        0.6, gt=0, lt=1, description="Above it, with low confidence, the segment is not speech (NOT_SPEECH)."
+    )
+    max_words_per_second: float = Field(6.0, gt=0, description="Above it nobody can have said it (TOO_FAST).")
+
+
+class LexiconOptions(Section):
+    """Medical terms."""
+
+    extra: tuple[Path, ...] = Field((), description="Your own CSV files (term,category,variants), read after ours.")
+
+
+class Jobs(Section):
+    """The queue."""
+
+    max_attempts: int = Field(3, ge=1, le=100, description="After this many the recording is quarantined (ATTEMPTS).")
+    retry_seconds: Seconds = Field(30.0, description="Wait before the second attempt; doubled each time, at most one hour.")
+
+
+class Log(Section):
+    """What the daemon says. Never a file name, a text or a term."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level written.")
+    format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, else one JSON object a line.")
+
+
+class Config(BaseSettings):
+    """The whole configuration, with absolute paths."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="MEDASRD_", env_nested_delimiter="__", nested_model_default_partial_update=True
+    )
+
+    paths: Paths = Paths()
+    intake: Intake = Intake()
+    decode: Decode = Decode()
+    model: Model = Model()
+    engine: Engine = Engine()
+    speech: Speech = Speech()
+    quality: Quality = Quality()
+    lexicon: LexiconOptions = LexiconOptions()
+    jobs: Jobs = Jobs()
+    log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, whose content arrives as ``init_settings``."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _folders_do_not_overlap(self) -> Config:
+        """Refuse folders inside the inbox: their content would be taken in again (a known crash loop elsewhere)."""
+        problems = []
+        inbox = self.paths.inbox
+        for name in ("outbox", "quarantine", "state"):
+            folder: Path = getattr(self.paths, name)
+            if folder == inbox or folder.is_relative_to(inbox):
+                problems.append(f"paths.{name} = {folder} lies inside paths.inbox = {inbox}; move it out")
+            elif inbox.is_relative_to(folder):
+                problems.append(f"paths.inbox = {inbox} lies inside paths.{name} = {folder}; move it out")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def load_config(path: Path | None = None) -> Config:
+    """Read and validate the configuration.
+
+    Given the path from ``--config`` (else ``MEDASRD_CONFIG``, else :data:`DEFAULT_CONFIG_PATH`), return it with every path
+    absolute. Raise ConfigurationError naming every unknown or wrong option at once.
+    """
+    path = path or Path(os.environ.get("MEDASRD_CONFIG", "") or DEFAULT_CONFIG_PATH)
+    path = path.expanduser().absolute()
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path} does not exist; write one with `medasrd init FOLDER`, or name yours with --config or MEDASRD_CONFIG"
+        ) from None
+    except IsADirectoryError:
+        raise ConfigurationError(f"{path} is a folder; name the file: --config {path / 'config.toml'}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read as TOML: {error}") from error
+    try:
+        config = Config(**_absolute(document, path.parent))
+        return config.model_copy(update={"paths": _resolve(config.paths, path.parent)})
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, path)) from error
+
+
+def _absolute(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The document with every path, defaults included, counted from the folder of its file."""
+    paths = document.get("paths", {})
+    if isinstance(paths, dict):
+        known = {
+            name: _anchor(paths.get(name, field.default), folder)
+            for name, field in Paths.model_fields.items()
+            if isinstance(paths.get(name, field.default), str | Path)
+        }
+        document = {**document, "paths": {**paths, **known}}
+    lexicon = document.get("lexicon", {})
+    if isinstance(lexicon, dict) and isinstance(lexicon.get("extra"), list):
+        extra = [_anchor(item, folder) if isinstance(item, str) else item for item in lexicon["extra"]]
+        document = {**document, "lexicon": {**lexicon, "extra": extra}}
+    return document
+
+
+def _resolve(paths: Paths, folder: Path) -> Paths:
+    """Paths that came from the environment may still be relative."""
+    return Paths(**{name: _anchor(value, folder) for name, value in paths})
+
+
+def _anchor(value: str | Path, folder: Path) -> Path:
+    return Path(os.path.normpath(folder / Path(value).expanduser()))
+
+
+def _explain(error: ValidationError, path: Path) -> str:
+    """One line a problem, each naming its option."""
+    lines = []
+    for item in error.errors():
+        option = ".".join(str(part) for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "unknown option; `medasrd config show` lists those that exist"
+        lines.append(f"  {option}: {message}" if option else f"  {message}")
+    return f"{path} (and MEDASRD_* in the environment) has {len(lines)} problem(s):\n" + "\n".join(lines)
+
+
+def render_toml(values: dict[str, dict[str, Any]] | None = None) -> str:
+    """The documented config.toml: every option with its meaning, and its default or the value given for it."""
+    values = values or {}
+    lines = [
+        "# medasr configuration. Every option is shown with its default; delete what you do not change.",
+        "# Each can also be set in the environment: MEDASRD_SECTION__KEY, e.g. MEDASRD_MODEL__DEVICE=cpu.",
+    ]
+    for section, field in Config.model_fields.items():
+        model = field.annotation
+        if not (isinstance(model, type) and issubclass(model, Section)):
+            continue
+        lines += ["", f"# {(model.__doc__ or '').strip()}", f"[{section}]"]
+        for name, option in model.model_fields.items():
+            value = values.get(section, {}).get(name, option.default)
+            lines += [f"# {option.description}{_choices(option)}", f"{name} = {_toml_value(value)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _choices(option: FieldInfo) -> str:
+    allowed = getattr(option.annotation, "__args__", ()) if "Literal" in str(option.annotation) else ()
+    return f" ({', '.join(map(str, allowed))})" if allowed else ""
+
+
+def _toml_value(value: Any) -> str:
+    """TOML's strings, numbers, booleans and arrays of strings are spelled as JSON's."""
+    if isinstance(value, Path):
+        value = str(value)
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)

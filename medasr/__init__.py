@@ -1,0 +1,1 @@
+"""The medasr library: from samples to transcripts with medical terms. No threads, no database, no daemon."""

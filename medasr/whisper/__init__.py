@@ -1,0 +1,1 @@
+"""Whisper on transformers: loading, decoding, and the Transcriber protocol."""
