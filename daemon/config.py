@@ -60,6 +60,21 @@ class Paths(Section):
         """Copies of the database, made before every migration and by ``medasrd db backup``."""
         return self.state / "backups"
 
+    @model_validator(mode="after")
+    def _folders_do_not_overlap(self) -> Paths:
+        """Refuse folders inside the inbox: their content would be taken in again (a known crash loop elsewhere)."""
+        problems = []
+        inbox = self.inbox
+        for name in ("outbox", "quarantine", "state"):
+            folder: Path = getattr(self, name)
+            if folder == inbox or folder.is_relative_to(inbox):
+                problems.append(f"paths.{name} = {folder} lies inside paths.inbox = {inbox}; move it out")
+            elif inbox.is_relative_to(folder):
+                problems.append(f"paths.inbox = {inbox} lies inside paths.{name} = {folder}; move it out")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
 
 class Intake(Section):
     """How a file in the inbox becomes a recording."""
@@ -192,21 +207,6 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file, whose content arrives as ``init_settings``."""
         return env_settings, init_settings
-
-    @model_validator(mode="after")
-    def _folders_do_not_overlap(self) -> Config:
-        """Refuse folders inside the inbox: their content would be taken in again (a known crash loop elsewhere)."""
-        problems = []
-        inbox = self.paths.inbox
-        for name in ("outbox", "quarantine", "state"):
-            folder: Path = getattr(self.paths, name)
-            if folder == inbox or folder.is_relative_to(inbox):
-                problems.append(f"paths.{name} = {folder} lies inside paths.inbox = {inbox}; move it out")
-            elif inbox.is_relative_to(folder):
-                problems.append(f"paths.inbox = {inbox} lies inside paths.{name} = {folder}; move it out")
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
 
 
 def load_config(path: Path | None = None) -> Config:
