@@ -82,21 +82,29 @@ class Intake(Section):
     settle_seconds: Seconds = Field(
         5.0, description="A file is taken when its size and modification time have not changed for this long."
     )
-    rescan_seconds: Seconds = Field(2.0, description="How often the inbox is read; the watcher only wakes this earlier.")
+    rescan_seconds: Seconds = Field(
+        2.0, description="How often the inbox is read; the watcher only wakes this earlier."
+    )
     polling: Literal["auto", "always", "never"] = Field(
-        "auto", description="Do without inotify: auto finds network mounts (cifs, nfs, fuse ...) under the inbox by itself."
+        "auto",
+        description="Do without inotify: auto finds network mounts (cifs, nfs, fuse ...) under the inbox by itself.",
     )
     extensions: tuple[str, ...] = Field(
         ("wav", "wave", "flac", "ogg", "oga", "opus", "mp3"),
         description="Names to take; others are ignored and counted. What a file is, its content decides.",
     )
     max_bytes: int = Field(8 * 2**30, gt=0, description="Larger files are quarantined as TOO_BIG.")
-    max_seconds: Seconds = Field(12 * 3600.0, description="Longer recordings are quarantined as TOO_LONG before decoding.")
+    max_seconds: Seconds = Field(
+        12 * 3600.0, description="Longer recordings are quarantined as TOO_LONG before decoding."
+    )
     min_free_bytes: int = Field(2**30, ge=0, description="Below this much free space nothing more is taken in.")
     truncated: Literal["quarantine", "transcribe"] = Field(
-        "quarantine", description="A WAV holding less than its header promises: set aside, or transcribe what is there and flag it."
+        "quarantine",
+        description="A WAV holding less than its header promises: set aside, or transcribe what is there and flag it.",
     )
-    empty_warning_seconds: Seconds = Field(600.0, description="An empty file older than this is named in `medasrd status`.")
+    empty_warning_seconds: Seconds = Field(
+        600.0, description="An empty file older than this is named in `medasrd status`."
+    )
 
 
 class Decode(Section):
@@ -120,14 +128,18 @@ class Model(Section):
     )
     device: Literal["auto", "cuda", "cpu"] = Field("auto", description="auto: CUDA when there is one.")
     language: str = Field("en", min_length=2, max_length=3, description="ISO 639-1 code of the language spoken.")
-    batch_size: int = Field(8, ge=1, le=256, description="Windows decoded together; halved by itself when memory runs out.")
+    batch_size: int = Field(
+        8, ge=1, le=256, description="Windows decoded together; halved by itself when memory runs out."
+    )
     threads: int = Field(0, ge=0, description="CPU threads for the model; 0 for one per core.")
 
 
 class Engine(Section):
     """The process that holds the weights."""
 
-    hang_seconds: Seconds = Field(600.0, description="Without a sign of progress for this long it is killed and restarted.")
+    hang_seconds: Seconds = Field(
+        600.0, description="Without a sign of progress for this long it is killed and restarted."
+    )
     load_seconds: Seconds = Field(900.0, description="How long loading the weights may take.")
     idle_unload_seconds: float = Field(
         900.0, ge=0, description="With nothing to do for this long the weights leave memory; 0 keeps them."
@@ -140,7 +152,9 @@ class Engine(Section):
 class Speech(Section):
     """Voice activity: what is handed to the model at all."""
 
-    threshold: float = Field(0.5, gt=0, lt=1, description="Speech probability from which a 32 ms frame counts as speech.")
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="Speech probability from which a 32 ms frame counts as speech."
+    )
     min_speech_seconds: Seconds = Field(0.25, description="Shorter bursts are not speech.")
     min_silence_seconds: Seconds = Field(0.5, description="Shorter pauses do not end a span.")
     pad_seconds: float = Field(0.2, ge=0, description="Kept on both sides of a span.")
@@ -168,21 +182,29 @@ class Jobs(Section):
     """The queue."""
 
     max_attempts: int = Field(3, ge=1, le=100, description="After this many the recording is quarantined (ATTEMPTS).")
-    retry_seconds: Seconds = Field(30.0, description="Wait before the second attempt; doubled each time, at most one hour.")
+    retry_seconds: Seconds = Field(
+        30.0, description="Wait before the second attempt; doubled each time, at most one hour."
+    )
 
 
 class Log(Section):
     """What the daemon says. Never a file name, a text or a term."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level written.")
-    format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, else one JSON object a line.")
+    format: Literal["auto", "json", "text"] = Field(
+        "auto", description="auto: text on a terminal, else one JSON object a line."
+    )
 
 
 class Config(BaseSettings):
     """The whole configuration, with absolute paths."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="MEDASRD_", env_nested_delimiter="__", nested_model_default_partial_update=True
+        extra="forbid",
+        frozen=True,
+        env_prefix="MEDASRD_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
     )
 
     paths: Paths = Paths()

@@ -1,0 +1,75 @@
+"""``medasrd``: one small module per verb group, imported only when its verb is used.
+
+Exit codes, documented in docs/operate.md: 0 done, 1 error, 2 usage, 3 some recordings failed, 4 gate refused, 10 database missing
+or outdated, 75 temporary (try again later), 78 configuration.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from medasr.errors import MedasrError
+
+#: verb → (module, attribute, one line for --help); the line stands here so that --help imports no command.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "init": ("daemon.cli.init", "init", "Write config.toml and the folders of a new home."),
+    "run": ("daemon.cli.run", "run", "Run the daemon in the foreground (this is what systemd starts)."),
+    "scan": ("daemon.cli.run", "scan", "Take in and transcribe what lies in the inbox, then exit."),
+    "transcribe": ("daemon.cli.transcribe", "transcribe", "Transcribe files directly; nothing is stored."),
+    "status": ("daemon.cli.status", "status", "What the daemon is doing, and what needs a person."),
+    "jobs": ("daemon.cli.jobs", "jobs", "The queue: list, show, retry, cancel."),
+    "show": ("daemon.cli.transcripts", "show", "One recording with its transcript and medical terms."),
+    "search": ("daemon.cli.transcripts", "search", "Find transcripts by the words in them."),
+    "terms": ("daemon.cli.transcripts", "terms", "Medical terms heard: what, when, how often."),
+    "quarantine": ("daemon.cli.quarantine", "quarantine", "Recordings that could not be transcribed: list, release."),
+    "models": ("daemon.cli.models", "models", "Model weights: pull, list, verify."),
+    "db": ("daemon.cli.database", "db", "The database: upgrade, check, backup."),
+    "doctor": ("daemon.cli.doctor", "doctor", "Check everything a new installation gets wrong, with the remedy."),
+    "config": ("daemon.cli.configuration", "config", "The configuration: check, show."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its verbs by name and imports a verb's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, in the order in which a newcomer meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command, or None."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)  # noqa: S101
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, _, summary) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="medasr", prog_name="medasrd")
+def medasrd() -> None:
+    """Recordings dropped into a folder become transcripts with their medical terms.
+
+    Start with `medasrd init HOME`, then `medasrd models pull`, then `medasrd run`, each with `--config HOME/config.toml`.
+    """
+
+
+def main() -> None:
+    """Entry point: errors raised on purpose end in one plain message and their documented exit code."""
+    try:
+        medasrd()
+    except MedasrError as error:
+        click.echo(f"medasrd: {error}", err=True)
+        sys.exit(error.exit_code)
