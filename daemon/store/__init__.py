@@ -1,0 +1,1 @@
+"""SQLite through SQLAlchemy: the schema and one small module for each aggregate."""

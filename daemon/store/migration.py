@@ -1,0 +1,100 @@
+"""Bringing the database to the revision this program expects: a backup first, each migration in one transaction."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+
+import migrations
+from daemon.store.connection import check_revision, current_revision, damage, damaged, writer_engine
+from daemon.store.schema import SCHEMA_REVISION
+from medasr.errors import StoreError, TransientError
+
+
+def upgrade(database: Path, backups: Path) -> str | None:
+    """Given the database's path and the folder for backups, migrate to :data:`SCHEMA_REVISION`.
+
+    Return the revision it had, or None when it did not exist. Of two processes one migrates and the other waits. Raise
+    StoreError when the file is damaged, newer than this program, or a migration fails (it is then rolled back whole).
+    """
+    private_folder(database.parent)
+    with _only_one(database):
+        if database.exists() and (problems := damage(database)):
+            raise StoreError(f"{damaged(database)} (SQLite says: {problems[0]})")
+        database.touch(mode=0o600)
+        engine = writer_engine(database)
+        try:
+            with engine.connect() as connection:
+                before = current_revision(connection)
+            if before == SCHEMA_REVISION:
+                return before
+            if before is not None and before > SCHEMA_REVISION:
+                check_revision(engine, database)
+            if before is not None:
+                backup(database, backups, before)
+            with engine.connect() as connection:
+                configuration = alembic_configuration()
+                configuration.attributes["connection"] = connection
+                command.upgrade(configuration, SCHEMA_REVISION)
+            return before
+        finally:
+            engine.dispose()
+
+
+def alembic_configuration() -> AlembicConfig:
+    """Alembic's view of ``migrations/``, wherever it is installed."""
+    configuration = AlembicConfig()
+    configuration.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    return configuration
+
+
+def backup(database: Path, backups: Path, tag: str = "") -> Path:
+    """Copy the database with SQLite's backup API, which is safe while it is written to; return the copy, mode 0600.
+
+    Raise TransientError when there is no room; a half copy is removed.
+    """
+    private_folder(backups)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    target = backups / f"medasr-{tag + '-' if tag else ''}{stamp}.db"
+    partial = target.with_suffix(".partial")
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        with (
+            closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(partial)) as copy,
+        ):
+            source.backup(copy)
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.rename(target)
+    except (sqlite3.OperationalError, OSError) as error:
+        partial.unlink(missing_ok=True)
+        raise TransientError(
+            f"{backups} could not take a backup of {database}: {error}; make room and run it again"
+        ) from error
+    return target
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder, and give it mode 0700 whatever the umask."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+@contextmanager
+def _only_one(database: Path) -> Iterator[None]:
+    descriptor = os.open(database.parent / "migration.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

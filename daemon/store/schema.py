@@ -1,0 +1,273 @@
+"""The tables, as SQLAlchemy models; every "only once" is a constraint of the database.
+
+::
+
+    recordings 1 ── n arrivals        the same bytes may be dropped many times
+    recordings 1 ── 1 audio_facts
+    recordings 1 ── n jobs            at most one of them active
+    recordings 1 ── n transcripts     one for each model version
+    transcripts 1 ── n segments, term_hits
+    audit                             append-only, hash-chained
+
+The full-text index ``transcript_search`` (FTS5) and the triggers that keep it and the audit trail true stand in the first
+migration, since models cannot express them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Dialect, ForeignKey, Index, Text, TypeDecorator, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import JSON
+
+#: The Alembic revision this program expects; a test holds it against ``migrations/versions``.
+SCHEMA_REVISION = "0001"
+
+
+class JobState(StrEnum):
+    """Where a recording's job stands; the diagram is in docs/architecture.md, the CHECK constraint below."""
+
+    RECEIVED = "received"  # durable here, waiting → decoding
+    DECODING = "decoding"  # in the decode child → transcribing
+    TRANSCRIBING = "transcribing"  # in the model child → done, needs_review, no_speech
+    RETRY = "retry"  # a passing trouble; waits until not_before → decoding
+    DONE = "done"
+    NEEDS_REVIEW = "needs_review"  # transcribed, but a person should look
+    NO_SPEECH = "no_speech"  # nobody speaks; the transcript is empty
+    QUARANTINED = "quarantined"  # cannot be transcribed; the reason says why → received, when a person releases it
+
+
+#: States in which a worker holds the job under a lease.
+IN_WORK = (JobState.DECODING, JobState.TRANSCRIBING)
+#: States in which the job waits for a worker.
+WAITING = (JobState.RECEIVED, JobState.RETRY)
+#: States that end a job.
+ENDED = (JobState.DONE, JobState.NEEDS_REVIEW, JobState.NO_SPEECH, JobState.QUARANTINED)
+
+
+def _in(column: str, values: tuple[str, ...] | type[StrEnum]) -> str:
+    return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, kept as ISO 8601 text in UTC with milliseconds: sortable, and readable in any SQLite shell."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        del dialect
+        return None if value is None else value.astimezone(UTC).isoformat(timespec="milliseconds")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        del dialect
+        return None if value is None else datetime.fromisoformat(value)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON, str: Text}  # noqa: RUF012
+
+
+class Recording(Base):
+    """One recording by its content: the same bytes are one recording, under however many names they arrive."""
+
+    __tablename__ = "recordings"
+
+    id: Mapped[str] = mapped_column(primary_key=True)  #: uuid4 as 32 hex digits; also the name of our copy in the spool
+    sha256: Mapped[str] = mapped_column(unique=True)
+    size: Mapped[int]  #: bytes
+    name: Mapped[str]  #: as first dropped, escaped for display
+    name_bytes: Mapped[bytes]  #: as first dropped, exactly
+    label: Mapped[str] = mapped_column(default="")  #: sub-folder of the inbox
+    output_name: Mapped[str] = mapped_column(unique=True)  #: stem of the files in outbox and quarantine
+    sidecar: Mapped[dict[str, Any] | None]  #: metadata from NAME.json
+    received_at: Mapped[datetime]
+
+    facts: Mapped[AudioFactsRow | None] = relationship(cascade="all, delete-orphan")
+
+
+class Arrival(Base):
+    """A file that was in the inbox; duplicates point to the recording they repeat."""
+
+    __tablename__ = "arrivals"
+    __table_args__ = (Index("arrivals_by_identity", "device", "inode", "size", "mtime_ns"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    name_bytes: Mapped[bytes]
+    label: Mapped[str] = mapped_column(default="")
+    device: Mapped[int]
+    inode: Mapped[int]
+    size: Mapped[int]
+    mtime_ns: Mapped[int]
+    duplicate: Mapped[bool] = mapped_column(default=False)
+    warning: Mapped[str | None]  #: LATE_BYTES, SIDECAR_MALFORMED ...
+    arrived_at: Mapped[datetime]
+
+
+class AudioFactsRow(Base):
+    """What the recording turned out to be; see :class:`medasr.types.AudioFacts`."""
+
+    __tablename__ = "audio_facts"
+
+    recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), primary_key=True)
+    container: Mapped[str]
+    encoding: Mapped[str]
+    sample_rate: Mapped[int]
+    channels: Mapped[int]
+    frames: Mapped[int]
+    declared_frames: Mapped[int | None]
+    seconds: Mapped[float]
+    rms_dbfs: Mapped[float]
+    peak_dbfs: Mapped[float]
+    dc_offset: Mapped[float]
+    clipped_share: Mapped[float]
+    snr_db: Mapped[float | None]
+    gain_db: Mapped[float]
+    warnings: Mapped[list[Any]]
+
+
+class Job(Base):
+    """One way of a recording through decode, transcribe and index."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint(_in("state", JobState), name="job_state"),
+        CheckConstraint("(state = 'quarantined') = (reason IS NOT NULL)", name="quarantine_has_reason"),
+        CheckConstraint(f"({_in('state', IN_WORK)}) = (lease_owner IS NOT NULL)", name="work_has_lease"),
+        Index(
+            "one_active_job",
+            "recording_id",
+            unique=True,
+            sqlite_where=text(f"state IN ({', '.join(repr(str(s)) for s in (*WAITING, *IN_WORK))})"),
+        ),
+        Index("jobs_by_state", "state", "not_before", "id"),
+        Index("jobs_undelivered", "id", sqlite_where=text(f"delivered_at IS NULL AND {_in('state', ENDED)}")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), index=True)
+    state: Mapped[JobState] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(default=0)  #: counted before the work, so that a crash counts
+    not_before: Mapped[datetime]  #: earliest next attempt
+    lease_owner: Mapped[str | None]  #: boot id and process of the worker that holds the job
+    lease_until: Mapped[datetime | None]
+    reason: Mapped[str | None]  #: why it is quarantined: medasr.errors.Reason
+    trouble: Mapped[str | None]  #: code of the last failed attempt
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    delivered_at: Mapped[datetime | None]  #: when the files in outbox or quarantine were complete
+
+    recording: Mapped[Recording] = relationship()
+
+
+class ModelVersionRow(Base):
+    """A model that has transcribed; see :class:`medasr.types.ModelVersion`."""
+
+    __tablename__ = "model_versions"
+    __table_args__ = (
+        UniqueConstraint(
+            "base_id",
+            "base_revision",
+            "base_sha256",
+            "adapter_sha256",
+            "precision",
+            "audio_context",
+            name="model_version",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    base_id: Mapped[str]
+    base_revision: Mapped[str]
+    base_sha256: Mapped[str]
+    adapter_sha256: Mapped[str] = mapped_column(default="")  #: empty for a stock model, since NULLs never collide
+    precision: Mapped[str]
+    audio_context: Mapped[str]
+    first_used_at: Mapped[datetime]
+
+
+class TranscriptRow(Base):
+    """What a model version heard in a recording; see :class:`medasr.types.Transcript`."""
+
+    __tablename__ = "transcripts"
+    __table_args__ = (
+        UniqueConstraint("recording_id", "model_version_id", name="one_transcript_per_model"),
+        CheckConstraint(_in("verdict", ("ok", "needs_review", "no_speech")), name="transcript_verdict"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"))
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"), index=True)
+    text: Mapped[str]
+    text_sha256: Mapped[str]
+    language: Mapped[str]
+    verdict: Mapped[str]
+    concerns: Mapped[list[Any]]  #: code, value, start, end of each reason to look
+    speech: Mapped[list[Any]]  #: start and end of each stretch of speech, seconds
+    speech_seconds: Mapped[float]
+    device: Mapped[str]
+    fallback: Mapped[str | None]  #: what the engine gave up to get through: a smaller batch, the CPU
+    engine_seconds: Mapped[float]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+    model_version: Mapped[ModelVersionRow] = relationship()
+    recording: Mapped[Recording] = relationship()
+    segments: Mapped[list[SegmentRow]] = relationship(cascade="all, delete-orphan", order_by="SegmentRow.position")
+    terms: Mapped[list[TermHitRow]] = relationship(cascade="all, delete-orphan", order_by="TermHitRow.position")
+
+
+class SegmentRow(Base):
+    """A time-stamped piece of a transcript; see :class:`medasr.types.Segment`."""
+
+    __tablename__ = "segments"
+
+    transcript_id: Mapped[int] = mapped_column(ForeignKey("transcripts.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)  #: 0, 1, 2 ...
+    start: Mapped[float]
+    end: Mapped[float]
+    text: Mapped[str]
+    mean_log_probability: Mapped[float]
+    no_speech_probability: Mapped[float]
+    compression_ratio: Mapped[float]
+    concerns: Mapped[list[Any]]
+
+
+class TermHitRow(Base):
+    """A medical term heard; see :class:`medasr.types.TermHit`."""
+
+    __tablename__ = "term_hits"
+    __table_args__ = (Index("term_hits_by_term", "term", "transcript_id"),)
+
+    transcript_id: Mapped[int] = mapped_column(ForeignKey("transcripts.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)  #: offset of the first character in the transcript's text
+    length: Mapped[int]
+    term: Mapped[str]
+    category: Mapped[str]
+    surface: Mapped[str]
+    segment: Mapped[int]
+    start: Mapped[float]
+    end: Mapped[float]
+    confidence: Mapped[float]
+
+
+class AuditRow(Base):
+    """Who did what to which recording, when; triggers refuse UPDATE and DELETE."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    actor: Mapped[str]  #: "daemon", or the operating system's user of the command
+    action: Mapped[str]
+    recording_id: Mapped[str | None] = mapped_column(index=True)
+    detail: Mapped[dict[str, Any]]  #: codes and counts, never text
+    chain: Mapped[str]  #: sha256 over the previous line's chain and this line
