@@ -112,7 +112,10 @@ def damaged(path: Path) -> str:
 def writer_engine(path: Path) -> Engine:
     """The engine with the one writing connection; its transactions begin IMMEDIATE."""
     engine = create_engine(
-        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False, "isolation_level": None}
+        f"sqlite:///{path}",
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "isolation_level": None},
+        hide_parameters=True,  # they are patients' words, and an exception may reach a log
     )
     _on_connect(engine, WRITER_PRAGMAS)
 
@@ -125,7 +128,7 @@ def writer_engine(path: Path) -> Engine:
 
 def reader_engine(path: Path) -> Engine:
     """An engine whose connections cannot write."""
-    engine = create_engine(f"sqlite:///file:{path}?mode=ro&uri=true", poolclass=NullPool)
+    engine = create_engine(f"sqlite:///file:{path}?mode=ro&uri=true", poolclass=NullPool, hide_parameters=True)
     _on_connect(engine, READER_PRAGMAS)
     return engine
 

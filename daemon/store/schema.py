@@ -9,7 +9,7 @@
     transcripts 1 ── n segments, term_hits
     audit                             append-only, hash-chained
 
-The full-text index ``transcript_search`` (FTS5) and the triggers that keep it and the audit trail true stand in the first
+The full-text index ``transcript_search`` (FTS5) and the triggers that keep the audit trail append-only stand in the first
 migration, since models cannot express them.
 """
 

@@ -177,9 +177,6 @@ STATEMENTS = (
     "CREATE INDEX ix_transcripts_model_version_id ON transcripts (model_version_id)",
     "CREATE INDEX term_hits_by_term ON term_hits (term, transcript_id)",
     "CREATE VIRTUAL TABLE transcript_search USING fts5(text, content='transcripts', content_rowid='id', tokenize=\"unicode61 remove_diacritics 2\")",
-    "CREATE TRIGGER transcript_search_insert AFTER INSERT ON transcripts BEGIN INSERT INTO transcript_search(rowid, text) VALUES (new.id, new.text); END",
-    "CREATE TRIGGER transcript_search_delete AFTER DELETE ON transcripts BEGIN INSERT INTO transcript_search(transcript_search, rowid, text) VALUES ('delete', old.id, old.text); END",
-    "CREATE TRIGGER transcript_search_update AFTER UPDATE OF text ON transcripts BEGIN INSERT INTO transcript_search(transcript_search, rowid, text) VALUES ('delete', old.id, old.text); INSERT INTO transcript_search(rowid, text) VALUES (new.id, new.text); END",
     "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END",
     "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END",
 )
