@@ -178,6 +178,15 @@ class LexiconOptions(Section):
     extra: tuple[Path, ...] = Field((), description="Your own CSV files (term,category,variants), read after ours.")
 
 
+class Outbox(Section):
+    """The files that people read."""
+
+    group_readable: bool = Field(
+        False,
+        description="Let the service's group read outbox and quarantine (0640 and 0750 instead of 0600 and 0700).",
+    )
+
+
 class Jobs(Section):
     """The queue."""
 
@@ -215,6 +224,7 @@ class Config(BaseSettings):
     speech: Speech = Speech()
     quality: Quality = Quality()
     lexicon: LexiconOptions = LexiconOptions()
+    outbox: Outbox = Outbox()
     jobs: Jobs = Jobs()
     log: Log = Log()
 
