@@ -1,0 +1,128 @@
+"""From windows of a waveform to hypotheses: the protocol the daemon knows, and Whisper behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from medasr.quality import compression_ratio
+from medasr.types import SAMPLE_RATE, Hypothesis, HypothesisSegment
+from medasr.whisper.decoding import TIMESTAMP_SECONDS, DecodedWindow, decode, decoding_tokens
+from medasr.whisper.features import log_mel
+from medasr.whisper.model import LoadedModel, ModelOptions, is_out_of_memory, load_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from medasr.types import ModelVersion, Waveform
+
+
+class Transcriber(Protocol):
+    """Whatever turns speech into text, one batch of windows at a time."""
+
+    @property
+    def version(self) -> ModelVersion:
+        """What decides its output."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it runs: ``cpu`` or ``cuda:0``."""
+        ...
+
+    def transcribe(self, windows: Sequence[Waveform]) -> list[Hypothesis]:
+        """Given windows of at most 30 s each, return one hypothesis per window, in order; always the same for the same batch.
+
+        Raise MemoryError when the batch does not fit: the same windows in smaller batches may.
+        """
+        ...
+
+
+def load_transcriber(options: ModelOptions) -> Transcriber:
+    """Load the model described; raise ModelError as :func:`medasr.whisper.model.load_model` does."""
+    return WhisperTranscriber(load_model(options), options.language)
+
+
+class WhisperTranscriber:
+    """Whisper, greedy, with timestamps, every window filled up to 30 s."""
+
+    def __init__(self, model: LoadedModel, language: str) -> None:
+        """Given a loaded model and the ISO 639-1 code of the language spoken; raise ModelError for a language it does not know."""
+        self._model = model
+        config = model.network.config
+        self._mel_bins = int(config.num_mel_bins)
+        self._tokens = decoding_tokens(model.network.generation_config, language, int(config.max_target_positions))
+
+    @property
+    def version(self) -> ModelVersion:
+        """What decides the output."""
+        return self._model.version
+
+    @property
+    def device(self) -> str:
+        """Where the model runs."""
+        return str(self._model.device)
+
+    def transcribe(self, windows: Sequence[Waveform]) -> list[Hypothesis]:
+        """See :meth:`Transcriber.transcribe`."""
+        if not windows:
+            return []
+        model = self._model
+        try:
+            with torch.inference_mode():
+                features = log_mel(windows, self._mel_bins, model.device).to(model.compute_type)
+                decoded = decode(model.network, features, self._tokens)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise MemoryError(f"a batch of {len(windows)} windows does not fit on {self.device}") from error
+        return [self._hypothesis(window, result) for window, result in zip(windows, decoded, strict=True)]
+
+    def _hypothesis(self, window: Waveform, decoded: DecodedWindow) -> Hypothesis:
+        segments = self._segments(decoded, len(window) / SAMPLE_RATE)
+        text = " ".join(segment.text for segment in segments)
+        return Hypothesis(
+            text=text,
+            segments=segments,
+            mean_log_probability=self._mean_log_probability(decoded),
+            no_speech_probability=decoded.no_speech_probability,
+            compression_ratio=compression_ratio(text),
+            truncated=decoded.truncated,
+        )
+
+    def _segments(self, decoded: DecodedWindow, seconds: float) -> tuple[HypothesisSegment, ...]:
+        """The text between two timestamps each; text after the last one ends with the window."""
+        segments: list[HypothesisSegment] = []
+        start = 0.0
+        text: list[int] = []
+        values: list[float] = []
+        for token, value in zip(decoded.tokens, decoded.log_probabilities, strict=True):
+            if token < self._tokens.timestamp_begin:
+                text.append(token)
+                values.append(value)
+                continue
+            time = min((token - self._tokens.timestamp_begin) * TIMESTAMP_SECONDS, seconds)
+            if text:
+                segments.append(self._segment(start, time, text, values))
+            start, text, values = time, [], []
+        if text:
+            segments.append(self._segment(start, seconds, text, values))
+        return tuple(segments)
+
+    def _segment(self, start: float, end: float, text: list[int], values: list[float]) -> HypothesisSegment:
+        written = self._model.tokenizer.decode(text, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return HypothesisSegment(
+            start=start, end=end, text=written.strip(), mean_log_probability=sum(values) / len(values)
+        )
+
+    def _mean_log_probability(self, decoded: DecodedWindow) -> float:
+        """Over the text and its end; how sure the model is of a timestamp says nothing about the words."""
+        values = [
+            value
+            for token, value in zip(decoded.tokens, decoded.log_probabilities, strict=True)
+            if token < self._tokens.timestamp_begin
+        ]
+        if decoded.end_log_probability is not None:
+            values.append(decoded.end_log_probability)
+        return sum(values) / len(values) if values else 0.0
