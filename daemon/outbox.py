@@ -6,7 +6,8 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,16 +152,11 @@ def _json(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-class _transient:  # noqa: N801 - a context manager that reads as what it does
+@contextmanager
+def _transient(folder: Path, option: str) -> Iterator[None]:
     """Trouble with a folder passes (disk full, share away): say which option names it, and try again later."""
-
-    def __init__(self, folder: Path, option: str) -> None:
-        self.folder, self.option = folder, option
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            code = errno.errorcode.get(error.errno or 0, "unknown")
-            raise TransientError(f"{self.option} = {self.folder} cannot be written to ({code}); trying again") from None
+    try:
+        yield
+    except OSError as error:
+        code = errno.errorcode.get(error.errno or 0, "unknown")
+        raise TransientError(f"{option} = {folder} cannot be written to ({code}); trying again") from None

@@ -77,6 +77,12 @@ def quarantine(session: Session, job_id: int, reason: Reason, *, now: datetime, 
     _move(session, job, JobState.QUARANTINED, now=now, actor=actor, reason=reason)
 
 
+def is_held(session: Session, job_id: int, owner: str) -> bool:
+    """Return whether this worker still holds the job; a person may have cancelled it meanwhile."""
+    job = session.get(Job, job_id)
+    return job is not None and job.state in IN_WORK and job.lease_owner == owner
+
+
 def renew(session: Session, job_ids: Iterable[int], *, lease: timedelta, now: datetime) -> None:
     """The worker is alive and still has these jobs."""
     query = update(Job).where(Job.id.in_(list(job_ids)), Job.state.in_(IN_WORK))
