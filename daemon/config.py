@@ -51,6 +51,11 @@ class Paths(Section):
         return self.state / "spool"
 
     @property
+    def samples(self) -> Path:
+        """Normalized samples, between decoder and model only."""
+        return self.state / "samples"
+
+    @property
     def models(self) -> Path:
         """Converted weights."""
         return self.state / "models"

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from daemon import outbox, spool
 from daemon.crashpoint import crash_point
+from daemon.engine_host import Died, Failed
+from daemon.engine_protocol import Completed
+from daemon.pulse import Pulse
 from daemon.store import jobs, recordings, transcripts
 from daemon.store.connection import Store
 from daemon.store.schema import Job, JobState
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from daemon.engine_host import EngineEvent
-    from daemon.engine_protocol import Completed
     from medasr.types import AudioFacts
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,8 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=5)
 #: How long the worker leaves everything alone after trouble with the machine: disk full, database locked, share away.
 PAUSE = timedelta(seconds=10)
+#: Within so many seconds a turn without decoding shows a sign of life; a slow disk may make it slow.
+TURN_SECONDS = 60.0
 #: Files delivered and jobs begun in one turn at most, so that neither keeps the other waiting.
 TURN = 16
 #: What a decoder may do once by accident.
@@ -48,28 +52,36 @@ DECODER_ATTEMPTS = 2
 class Decoder(Protocol):
     """Turns our copy of a recording into normalized samples; see :class:`daemon.decode.DecodeServer`."""
 
-    def decode(self, source: int, sink: int, size: int) -> AudioFacts:
-        """Given two open descriptors and the size in bytes, write 16 kHz float32 samples to the sink."""
+    @property
+    def longest_seconds(self) -> float:
+        """How long decoding one recording may take at most."""
+
+    def decode(self, source: int, sink: int) -> AudioFacts:
+        """Given two open descriptors, write normalized 16 kHz float32 samples to the sink."""
 
 
 class Engine(Protocol):
     """Turns samples into transcripts; see :class:`daemon.engine_host.EngineHost`."""
 
     @property
-    def in_flight(self) -> frozenset[str]:
+    def in_flight(self) -> set[str]:
         """Ids handed over and not yet answered."""
+
+    @property
+    def healthy(self) -> bool:
+        """False while it rests because it keeps dying."""
 
     @property
     def pending_seconds(self) -> float:
         """Audio handed over and not yet answered."""
 
-    def submit(self, id: str, pcm: Path) -> None:  # noqa: A002 - the recording's id
+    def submit(self, recording: str, pcm: Path) -> None:
         """Hand a recording over."""
 
-    def cancel(self, id: str) -> None:  # noqa: A002
+    def cancel(self, recording: str) -> None:
         """Forget a recording."""
 
-    def poll(self, timeout: float) -> Sequence[EngineEvent]:
+    def poll(self, timeout: float = 0.0) -> Sequence[EngineEvent]:
         """Return what happened, waiting at most so many seconds for it."""
 
 
@@ -77,7 +89,8 @@ class Engine(Protocol):
 class WorkerOptions:
     """How the worker goes about it."""
 
-    spool: spool.Spool
+    spool: Path
+    samples: Path  #: folder for normalized samples between decoder and model
     outbox: outbox.Folder
     quarantine: outbox.Folder
     max_attempts: int
@@ -96,7 +109,7 @@ class Worker:
     lexicon: Lexicon
     options: WorkerOptions
     now: Callable[[], datetime]
-    turns: int = 0  #: grows while the worker lives; the service's watchdog looks at it
+    pulse: Pulse  #: told how long the next step may take; the service's watchdog looks at it
     trouble: str = ""  #: code of what holds the worker up, for status
     _in_work: dict[int, str] = field(default_factory=dict)  # job → recording
     _alone: bool = False  # the job in work failed before, with others; nothing else runs beside it
@@ -107,7 +120,7 @@ class Worker:
 
     def recover(self) -> int:
         """At start, with the home locked: void the leases of the dead and throw away their samples. Return how many jobs."""
-        for leftover in self.options.spool.work.iterdir():
+        for leftover in self.options.samples.iterdir():
             leftover.unlink()
         with self.store.write() as session:
             return jobs.void_leases(session, max_attempts=self.options.max_attempts, now=self.now())
@@ -117,7 +130,7 @@ class Worker:
 
         Raise FatalError when a person has to mend something; nothing is lost by stopping then.
         """
-        self.turns += 1
+        self.pulse.expect(TURN_SECONDS + timeout)
         try:
             if self._paused():
                 self._wait(timeout)
@@ -171,7 +184,7 @@ class Worker:
     def _wait(self, timeout: float) -> None:
         """While paused, results still arrive; they are kept until the database takes them."""
         for event in self.engine.poll(timeout):
-            if event.frame == "completed":
+            if isinstance(event, Completed):
                 self._unstored.append(event)
 
     def _pause(self, error: TransientError) -> None:
@@ -182,7 +195,7 @@ class Worker:
     def _feed(self) -> bool:
         """Claim, decode and hand over, until enough audio waits in front of the model."""
         begun = 0
-        while begun < TURN and not self._alone and self.engine.pending_seconds < self.options.backlog_seconds:
+        while begun < TURN and not self._alone and self.engine.healthy and self.engine.pending_seconds < self.options.backlog_seconds:
             with self.store.read() as session:
                 job = jobs.next_waiting(session, now=self.now())
             if job is None:
@@ -220,12 +233,13 @@ class Worker:
     def _decode(self, job: Job) -> None:
         recording = job.recording
         spool.verify(self.options.spool, recording.id, recording.sha256)
-        samples = self.options.spool.work / f"{job.id}.f32"
-        source = os.open(self.options.spool.recordings / recording.id, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        samples = self._samples(job.id)
+        source = spool.open_recording(self.options.spool, recording.id)
         try:
             sink = os.open(samples, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
-                facts = self.decoder.decode(source, sink, recording.size)
+                self.pulse.expect(self.decoder.longest_seconds + TURN_SECONDS)
+                facts = self.decoder.decode(source, sink)
             finally:
                 os.close(sink)
         finally:
@@ -238,13 +252,13 @@ class Worker:
         logger.info("decoded", extra={"job": job.id, "recording": recording.id, "seconds": round(facts.seconds, 1)})
 
     def _on_event(self, event: EngineEvent) -> None:
-        if event.frame == "completed":
+        if isinstance(event, Completed):
             self._unstored.append(event)
             self._store_results()
-        elif event.frame == "failed":
-            job_id = int(event.id)
-            if job_id in self._in_work:
-                self._on_failure(job_id, event.kind, blame=event.blame)
+        elif isinstance(event, Failed) and int(event.id) in self._in_work:
+            self._on_failure(int(event.id), event.kind, blame=event.blame)
+        elif isinstance(event, Died):
+            logger.warning("model process lost", extra={"kind": event.kind, "error": event.fault})
 
     def _on_failure(self, job_id: int, kind: str, *, blame: bool) -> None:
         if not blame:
@@ -305,9 +319,8 @@ class Worker:
 
     def _deliver_one(self, job: Job) -> str:
         if job.state == JobState.QUARANTINED:
-            return outbox.deliver_quarantined(
-                self.options.quarantine, job, self.options.spool.recordings / job.recording_id
-            )
+            original = spool.recording_path(self.options.spool, job.recording_id)
+            return outbox.deliver_quarantined(self.options.quarantine, job, original)
         with self.store.read() as session:
             transcript = transcripts.latest(session, job.recording_id)
             if transcript is None:
@@ -335,7 +348,10 @@ class Worker:
         self._in_work.pop(job_id, None)
         if not self._in_work:
             self._alone = False
-        (self.options.spool.work / f"{job_id}.f32").unlink(missing_ok=True)
+        self._samples(job_id).unlink(missing_ok=True)
+
+    def _samples(self, job_id: int) -> Path:
+        return self.options.samples / f"{job_id}.f32"
 
     def _renew_leases(self) -> None:
         now = self.now()

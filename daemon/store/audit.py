@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,11 @@ def record(
     row.chain = _link(previous, row)
     session.add(row)
     session.flush()
+
+
+def of_recording(session: Session, recording_id: str) -> Sequence[AuditRow]:
+    """Return what happened to a recording, in order."""
+    return session.scalars(select(AuditRow).where(AuditRow.recording_id == recording_id).order_by(AuditRow.id)).all()
 
 
 def broken_link(session: Session) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -125,6 +125,16 @@ def store_facts(session: Session, recording_id: str, facts: AudioFacts) -> None:
     """Keep what decoding found out about a recording; a second decoding replaces the first's."""
     values = asdict(facts) | {"warnings": list(facts.warnings)}
     session.merge(AudioFactsRow(recording_id=recording_id, **values))
+
+
+def arrivals(session: Session, recording_id: str) -> Sequence[Arrival]:
+    """Return every file that brought a recording, first the one that made it."""
+    return session.scalars(select(Arrival).where(Arrival.recording_id == recording_id).order_by(Arrival.id)).all()
+
+
+def hashes(session: Session) -> Iterator[tuple[str, str]]:
+    """Give every recording's id and sha256, without holding them all."""
+    yield from session.execute(select(Recording.id, Recording.sha256)).yield_per(1000).tuples()
 
 
 def find(session: Session, identifier: str) -> Recording:

@@ -1,0 +1,143 @@
+"""``medasrd jobs``: the queue, job by job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from daemon.cli.options import config_option, console, json_option, print_json
+from daemon.cli.session import local, operate, reading, say
+
+if TYPE_CHECKING:
+    from daemon.config import Config
+    from daemon.store.schema import Job
+
+STATES = ("received", "decoding", "transcribing", "retry", "done", "needs_review", "no_speech", "quarantined")
+COLORS = {"done": "green", "needs_review": "yellow", "no_speech": "cyan", "quarantined": "red", "retry": "yellow"}
+
+
+@click.group()
+def jobs() -> None:
+    """The queue: list, show, retry, cancel."""
+
+
+@jobs.command("list")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(STATES), help="Only jobs in this state; may be repeated."
+)
+@click.option("--limit", default=50, show_default=True, help="At most so many, newest first.")
+@config_option
+@json_option
+def list_jobs(config: Config, states: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """List jobs, newest first."""
+    from daemon.store import jobs as queue
+    from daemon.store.schema import JobState
+
+    with reading(config) as session:
+        found = queue.listing(session, states=[JobState(state) for state in states], limit=limit)
+        documents = [document(job) for job in found]
+    if as_json:
+        print_json(documents)
+    elif not documents:
+        say("No jobs yet. Drop a recording into " + str(config.paths.inbox))
+    else:
+        print_table(documents)
+
+
+def print_table(documents: list[dict[str, Any]]) -> None:
+    """Jobs as a table for people."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("job", "recording", "state", "tries", "updated", "name"):
+        table.add_column(column, no_wrap=True)
+    for item in documents:
+        why = item["reason"] or (item["trouble"] if item["state"] == "retry" else None)
+        state = item["state"] + (f" ({why})" if why else "")
+        table.add_row(
+            str(item["job"]),
+            item["recording"][:8],
+            Text(state, style=COLORS.get(item["state"], "")),
+            str(item["attempts"]),
+            item["updated"],
+            Text(item["name"]),
+        )
+    console().print(table)
+
+
+def document(job: Job) -> dict[str, Any]:
+    """A job as JSON."""
+    return {
+        "job": job.id,
+        "recording": job.recording_id,
+        "name": job.recording.name,
+        "label": job.recording.label,
+        "state": str(job.state),
+        "attempts": job.attempts,
+        "reason": job.reason,
+        "trouble": job.trouble,
+        "created": local(job.created_at),
+        "updated": local(job.updated_at),
+        "not_before": local(job.not_before),
+        "delivered": local(job.delivered_at) if job.delivered_at else None,
+        "output_name": job.recording.output_name,
+    }
+
+
+@jobs.command()
+@click.argument("identifier", metavar="ID")
+@config_option
+@json_option
+def show(config: Config, identifier: str, as_json: bool) -> None:
+    """One job with its history. ID is a job's number or the beginning of a recording's id."""
+    from daemon.operations import find_job
+    from daemon.store import audit, recordings
+
+    with reading(config) as session:
+        job = find_job(session, identifier)
+        found = document(job)
+        found["arrivals"] = [
+            {
+                "name": arrival.name,
+                "at": local(arrival.arrived_at),
+                "duplicate": arrival.duplicate,
+                "warning": arrival.warning,
+            }
+            for arrival in recordings.arrivals(session, job.recording_id)
+        ]
+        found["history"] = [
+            {"at": local(line.at), "by": line.actor, "what": line.action, "detail": line.detail}
+            for line in audit.of_recording(session, job.recording_id)
+        ]
+    if as_json:
+        print_json(found)
+        return
+    for key, value in found.items():
+        if not isinstance(value, list) and value not in (None, ""):
+            say(f"{key:>12}  {value}")
+    for arrival in found["arrivals"]:
+        note = " (duplicate)" if arrival["duplicate"] else ""
+        say(f"     arrived  {arrival['at']}  {arrival['name']}{note} {arrival['warning'] or ''}".rstrip())
+    for line in found["history"]:
+        detail = " ".join(f"{key}={value}" for key, value in line["detail"].items() if key != "job")
+        say(f"     history  {line['at']}  {line['what']} by {line['by']}  {detail}".rstrip())
+
+
+@jobs.command()
+@click.argument("identifiers", metavar="ID...", nargs=-1, required=True)
+@config_option
+def retry(config: Config, identifiers: tuple[str, ...]) -> None:
+    """Try again now: quarantined recordings, or such as wait for their next attempt."""
+    for identifier in identifiers:
+        say(operate(config, "retry", identifier))
+
+
+@jobs.command()
+@click.argument("identifiers", metavar="ID...", nargs=-1, required=True)
+@config_option
+def cancel(config: Config, identifiers: tuple[str, ...]) -> None:
+    """Take recordings out of the queue; they go to the quarantine as CANCELLED."""
+    for identifier in identifiers:
+        say(operate(config, "cancel", identifier))
