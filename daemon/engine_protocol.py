@@ -137,8 +137,7 @@ class Unreadable:
 class Fatal:
     """From the child before it exits: the weights cannot be used; a person has to mend it."""
 
-    error: Literal["ConfigurationError", "ModelError", "PackUnavailable"]
-    message: str
+    message: str  #: of the ModelError
     frame: Literal["fatal"] = "fatal"
 
 
@@ -151,8 +150,28 @@ class Fault:
     frame: Literal["fault"] = "fault"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """From the host to its caller: a recording is no longer in flight, without a transcript."""
+
+    id: str
+    blame: bool  #: the child died of this recording alone; else the recording is innocent, and worth another try
+    kind: EngineFailure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Died:
+    """From the host to its caller: the child was lost; what was in flight will be handed to the next one."""
+
+    kind: EngineFailure
+    fault: str  #: class and code position of the error, where the child could still tell
+
+
 Request = EngineOptions | Transcribe | Cancel | Stop
 Reply = Ready | Working | Progress | Completed | Exhausted | Unreadable | Fatal | Fault
+#: What a host tells its caller.
+EngineEvent = Ready | Progress | Completed | Failed | Died
+
 _Message = TypeVar("_Message", Request, Reply)
 
 # A log-probability may be -inf: JSON has no word for it, so both sides use the one Python's json module uses.

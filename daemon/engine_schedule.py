@@ -42,10 +42,6 @@ class WindowPool:
         """How many windows wait to be decoded."""
         return len(self._waiting)
 
-    def __contains__(self, recording: str) -> bool:
-        """Whether the recording is at work."""
-        return recording in self._recordings
-
     def add(self, recording: str, windows: Sequence[SpeechSpan]) -> None:
         """Put a recording's windows behind all others."""
         self._recordings[recording] = _Recording(windows=list(windows))

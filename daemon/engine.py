@@ -1,0 +1,189 @@
+"""Turns recordings into transcripts, decoding windows of several recordings together. Runs in the model child."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from daemon.engine_protocol import (
+    Cancel,
+    Completed,
+    EngineOptions,
+    Exhausted,
+    Progress,
+    Reply,
+    Request,
+    Stop,
+    Transcribe,
+    Unreadable,
+    Working,
+)
+from daemon.engine_schedule import Window, WindowPool
+from medasr.audio import read_normalized
+from medasr.errors import EngineError
+from medasr.types import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from medasr.types import Hypothesis, SpeechSpan, Transcript, Waveform
+    from medasr.whisper.transcriber import Transcriber
+
+    #: A recording → its speech, and the windows to decode.
+    Plan = Callable[[Waveform], tuple[list[SpeechSpan], list[SpeechSpan]]]
+    #: Windows, one hypothesis for each, the recording's speech → its transcript.
+    Assemble = Callable[[Sequence[SpeechSpan], Sequence[Hypothesis], Sequence[SpeechSpan]], Transcript]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognizer:
+    """The parts of the library that make a transcript, bound to their options."""
+
+    transcriber: Transcriber
+    plan: Plan
+    assemble: Assemble
+
+
+@dataclass(kw_only=True)
+class _Work:
+    """A recording whose speech is found."""
+
+    pcm: Path
+    speech: list[SpeechSpan]
+    seconds: float  #: spent on it so far
+
+
+class Engine:
+    """Transcribes the recordings it has accepted, one step at a time.
+
+    Speech is looked for only as far ahead as the next batch needs, and samples are read when their batch is formed: memory does
+    not depend on how many recordings wait, nor on how long they are.
+    """
+
+    def __init__(self, recognizer: Recognizer, batch_size: int, send: Callable[[Reply], None]) -> None:
+        self._recognizer = recognizer
+        self._batch_size = batch_size
+        self._send = send
+        self._arrived: dict[str, Path] = {}
+        self._work: dict[str, _Work] = {}
+        self._pool = WindowPool()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do before the next request."""
+        return not self._arrived and not self._pool
+
+    def accept(self, request: Request) -> None:
+        """Take a request into account from the next step on."""
+        match request:
+            case Transcribe():
+                self._arrived[request.id] = request.pcm
+            case Cancel():
+                self._arrived.pop(request.id, None)
+                self._forget(request.id)
+            case EngineOptions() | Stop():
+                raise EngineError(f"the model process cannot serve {request.frame!r} here")
+
+    def step(self) -> None:
+        """Find the speech of one recording if the next batch needs more windows, else decode a batch."""
+        if self._arrived and len(self._pool) < self._batch_size:
+            recording = next(iter(self._arrived))
+            self._find_speech(recording, self._arrived.pop(recording))
+        else:
+            self._decode()
+
+    def _find_speech(self, recording: str, pcm: Path) -> None:
+        self._send(Working(ids=(recording,)))
+        began = time.monotonic()
+        waveform = self._open(recording, pcm)
+        if waveform is None:
+            return
+        speech, windows = self._recognizer.plan(waveform)
+        self._work[recording] = _Work(pcm=pcm, speech=speech, seconds=time.monotonic() - began)
+        self._pool.add(recording, windows)
+        self._report(recording)
+
+    def _decode(self) -> None:
+        batch, samples = self._read(self._pool.take(self._batch_size))
+        if not batch:
+            return
+        recordings = tuple(dict.fromkeys(window.recording for window in batch))
+        self._send(Working(ids=recordings))
+        began = time.monotonic()
+        hypotheses = self._transcribe(samples)
+        if hypotheses is None:
+            self._pool.give_back(batch)
+            self._shrink(batch)
+            return
+        self._pool.deliver(batch, hypotheses)
+        share = (time.monotonic() - began) / len(batch)
+        for window in batch:
+            self._work[window.recording].seconds += share
+        for recording in recordings:
+            self._report(recording)
+
+    def _read(self, batch: Sequence[Window]) -> tuple[list[Window], list[Waveform]]:
+        """Copy a batch's samples out of their files; without the windows of a recording that can no longer be read."""
+        windows, samples = [], []
+        for recording in dict.fromkeys(window.recording for window in batch):
+            waveform = self._open(recording, self._work[recording].pcm)
+            if waveform is None:
+                continue
+            for window in batch:
+                if window.recording == recording:
+                    first, last = round(window.span.start * SAMPLE_RATE), round(window.span.end * SAMPLE_RATE)
+                    windows.append(window)
+                    samples.append(np.array(waveform[first:last]))
+        return windows, samples
+
+    def _open(self, recording: str, pcm: Path) -> Waveform | None:
+        """The recording's samples, mapped; None after telling the host that they are missing or cut off."""
+        try:
+            return read_normalized(pcm)
+        except (OSError, ValueError):
+            self._forget(recording)
+            self._send(Unreadable(id=recording))
+            return None
+
+    def _transcribe(self, samples: list[Waveform]) -> list[Hypothesis] | None:
+        """One hypothesis a window, or None when memory ran out; the failed attempt's tensors are free again on return."""
+        try:
+            return self._recognizer.transcriber.transcribe(samples)
+        except MemoryError:
+            return None
+
+    def _shrink(self, batch: list[Window]) -> None:
+        """Go on with half the windows that were too many; a recording that is too much alone is handed back."""
+        if len(batch) > 1:
+            self._batch_size = len(batch) // 2
+        else:
+            self._forget(batch[0].recording)
+            self._send(Exhausted(id=batch[0].recording))
+
+    def _report(self, recording: str) -> None:
+        """Tell how far a recording is, and hand it over when it is finished."""
+        done, total = self._pool.progress(recording)
+        self._send(Progress(id=recording, done=done, total=total))
+        if done < total:
+            return
+        windows, hypotheses = self._pool.finish(recording)
+        work = self._work.pop(recording)
+        transcriber = self._recognizer.transcriber
+        self._send(
+            Completed(
+                id=recording,
+                transcript=self._recognizer.assemble(windows, hypotheses, work.speech),
+                version=transcriber.version,
+                device=transcriber.device,
+                batch_size=self._batch_size,
+                seconds=work.seconds,
+            )
+        )
+
+    def _forget(self, recording: str) -> None:
+        self._pool.drop(recording)
+        self._work.pop(recording, None)
