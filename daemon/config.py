@@ -31,14 +31,15 @@ class Section(BaseModel):
 
 
 class Paths(Section):
-    """Folders. Relative ones count from the folder of this file; all but the inbox must be on one local disk."""
+    """Folders. Relative ones count from the folder of this file."""
 
     inbox: Path = Field(Path("inbox"), description="Where people drop recordings. May be a network share.")
     outbox: Path = Field(Path("outbox"), description="Where NAME.txt, .json, .srt and .vtt appear.")
     quarantine: Path = Field(
         Path("quarantine"), description="Recordings that cannot be transcribed, each with NAME.error.json."
     )
-    state: Path = Field(Path("state"), description="Database, our copies of the recordings, and model weights.")
+    state: Path = Field(Path("state"), description="Database and our copies of the recordings. Must be on a local disk.")
+    models: Path = Field(Path("state/models"), description="Model weights; homes may share them.")
 
     @property
     def database(self) -> Path:
@@ -56,11 +57,6 @@ class Paths(Section):
         return self.state / "samples"
 
     @property
-    def models(self) -> Path:
-        """Converted weights."""
-        return self.state / "models"
-
-    @property
     def backups(self) -> Path:
         """Copies of the database, made before every migration and by ``medasrd db backup``."""
         return self.state / "backups"
@@ -70,7 +66,7 @@ class Paths(Section):
         """Refuse folders inside the inbox: their content would be taken in again (a known crash loop elsewhere)."""
         problems = []
         inbox = self.inbox
-        for name in ("outbox", "quarantine", "state"):
+        for name in ("outbox", "quarantine", "state", "models"):
             folder: Path = getattr(self, name)
             if folder == inbox or folder.is_relative_to(inbox):
                 problems.append(f"paths.{name} = {folder} lies inside paths.inbox = {inbox}; move it out")
@@ -98,7 +94,7 @@ class Intake(Section):
         ("wav", "wave", "flac", "ogg", "oga", "opus", "mp3"),
         description="Names to take; others are ignored and counted. What a file is, its content decides.",
     )
-    max_bytes: int = Field(8 * 2**30, gt=0, description="Larger files are quarantined as TOO_BIG.")
+    max_bytes: int = Field(8 * 2**30, gt=0, description="Larger files stay in the inbox (TOO_BIG).")
     max_seconds: Seconds = Field(
         12 * 3600.0, description="Longer recordings are quarantined as TOO_LONG before decoding."
     )
@@ -201,6 +197,14 @@ class Jobs(Section):
     )
 
 
+class Schedule(Section):
+    """What is done by itself, as crontab(5) strings in local time; "disable" for never."""
+
+    backup: str = Field("15 2 * * *", description="Copy the database into state/backups.")
+    keep_backups: int = Field(7, ge=1, description="So many of these copies are kept.")
+    check: str = Field("45 3 * * 0", description="Check the database's integrity; damage shows in the log.")
+
+
 class Log(Section):
     """What the daemon says. Never a file name, a text or a term."""
 
@@ -231,12 +235,13 @@ class Config(BaseSettings):
     lexicon: LexiconOptions = LexiconOptions()
     outbox: Outbox = Outbox()
     jobs: Jobs = Jobs()
+    schedule: Schedule = Schedule()
     log: Log = Log()
 
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's

@@ -24,7 +24,6 @@ REMEDIES: dict[Reason, str] = {
     Reason.BAD_RATE: "The sampling rate lies outside 4 to 384 kHz; the header is probably wrong.",
     Reason.TOO_MANY_CHANNELS: "More than 16 channels. Export the channels that matter.",
     Reason.TOO_LONG: "Longer than intake.max_seconds. Split it, or raise the limit and release it.",
-    Reason.TOO_BIG: "Larger than intake.max_bytes. Split it, or raise the limit and release it.",
     Reason.NOT_FINITE: "Some samples are not numbers (NaN or infinity). Export the recording again.",
     Reason.DECODER_CRASHED: "The decoder crashed on this file, more than once; it is damaged or made to do harm.",
     Reason.DECODER_TIMEOUT: "Decoding took far too long, more than once; the file is damaged or made to do harm.",

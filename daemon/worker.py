@@ -30,6 +30,7 @@ from medasr.lexicon import Lexicon, find_terms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from daemon.decode_server import DecodeLimits
     from daemon.engine_host import EngineEvent
     from medasr.types import AudioFacts
 
@@ -52,11 +53,7 @@ DECODER_ATTEMPTS = 2
 class Decoder(Protocol):
     """Turns our copy of a recording into normalized samples; see :class:`daemon.decode.DecodeServer`."""
 
-    @property
-    def longest_seconds(self) -> float:
-        """How long decoding one recording may take at most."""
-
-    def decode(self, source: int, sink: int) -> AudioFacts:
+    def decode(self, source: int, sink: int, limits: DecodeLimits) -> AudioFacts:
         """Given two open descriptors, write normalized 16 kHz float32 samples to the sink."""
 
 
@@ -96,6 +93,8 @@ class WorkerOptions:
     max_attempts: int
     retry: timedelta
     backlog_seconds: float
+    limits: DecodeLimits
+    decode_seconds: float  #: longest time that decoding may take
     owner: str  #: boot id and process, so that a lease tells whose it is
 
 
@@ -195,7 +194,12 @@ class Worker:
     def _feed(self) -> bool:
         """Claim, decode and hand over, until enough audio waits in front of the model."""
         begun = 0
-        while begun < TURN and not self._alone and self.engine.healthy and self.engine.pending_seconds < self.options.backlog_seconds:
+        while (
+            begun < TURN
+            and not self._alone
+            and self.engine.healthy
+            and self.engine.pending_seconds < self.options.backlog_seconds
+        ):
             with self.store.read() as session:
                 job = jobs.next_waiting(session, now=self.now())
             if job is None:
@@ -238,8 +242,8 @@ class Worker:
         try:
             sink = os.open(samples, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
-                self.pulse.expect(self.decoder.longest_seconds + TURN_SECONDS)
-                facts = self.decoder.decode(source, sink)
+                self.pulse.expect(self.options.decode_seconds + TURN_SECONDS)
+                facts = self.decoder.decode(source, sink, self.options.limits)
             finally:
                 os.close(sink)
         finally:

@@ -39,7 +39,6 @@ class Reason(StrEnum):
     BAD_RATE = "BAD_RATE"  # outside 4..384 kHz
     TOO_MANY_CHANNELS = "TOO_MANY_CHANNELS"  # more than 16
     TOO_LONG = "TOO_LONG"  # over intake.max_seconds
-    TOO_BIG = "TOO_BIG"  # over intake.max_bytes
     NOT_FINITE = "NOT_FINITE"  # NaN or infinity among the samples
     DECODER_CRASHED = "DECODER_CRASHED"
     DECODER_TIMEOUT = "DECODER_TIMEOUT"

@@ -7,6 +7,7 @@
     recordings 1 ── n jobs            at most one of them active
     recordings 1 ── n transcripts     one for each model version
     transcripts 1 ── n segments, term_hits
+    schedule_runs                     one for each slot
     audit                             append-only, hash-chained
 
 The full-text index ``transcript_search`` (FTS5) and the triggers that keep the audit trail append-only stand in the first
@@ -257,6 +258,18 @@ class TermHitRow(Base):
     start: Mapped[float]
     end: Mapped[float]
     confidence: Mapped[float]
+
+
+class ScheduleRun(Base):
+    """A slot of the schedule that was taken; its key lets it be taken once."""
+
+    __tablename__ = "schedule_runs"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    slot: Mapped[datetime] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
 
 
 class AuditRow(Base):

@@ -166,6 +166,16 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX ix_audit_recording_id ON audit (recording_id)",
+    """
+    CREATE TABLE schedule_runs (
+        task TEXT NOT NULL,
+        slot TEXT NOT NULL,
+        started_at TEXT NOT NULL,
+        ended_at TEXT,
+        outcome TEXT,
+        PRIMARY KEY (task, slot)
+    )
+    """,
     "CREATE INDEX ix_audit_at ON audit (at)",
     "CREATE INDEX ix_arrivals_recording_id ON arrivals (recording_id)",
     "CREATE INDEX arrivals_by_identity ON arrivals (device, inode, size, mtime_ns)",

@@ -1,0 +1,74 @@
+"""``medasrd status``: what the daemon is doing, and what needs a person."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from daemon import control
+from daemon.cli.options import config_option, console, json_option, print_json
+from daemon.cli.session import local
+
+if TYPE_CHECKING:
+    from daemon.config import Config
+
+
+@click.command()
+@config_option
+@json_option
+def status(config: Config, as_json: bool) -> None:
+    """What the daemon is doing, and what needs a person."""
+    try:
+        document = control.call(config.paths.state, "status")
+    except (ConnectionError, FileNotFoundError):
+        document = _without_daemon(config)
+    if as_json:
+        print_json(document)
+    else:
+        _print(document)
+
+
+def _without_daemon(config: Config) -> dict[str, Any]:
+    from daemon.status import status_document
+    from daemon.store.connection import Store
+
+    store = Store(config.paths.database, writable=False)
+    try:
+        return status_document(config, store)
+    finally:
+        store.close()
+
+
+def _print(document: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    output = console()
+    for name, value in _lines(document):
+        output.print(Text(f"{name:>10}  ", style="bold") + Text(value), soft_wrap=True)
+    for item in document["inbox"].get("left", []):
+        output.print(Text(f"{'left':>10}  {item['name']}  ({item['code']})", style="yellow"), soft_wrap=True)
+    for line in document["attention"]:
+        output.print(Text(f"{'look':>10}  {line}", style="yellow"), soft_wrap=True)
+
+
+def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
+    daemon, inbox, counts = document["daemon"], document["inbox"], document["jobs"]
+    lines = []
+    if daemon:
+        model = daemon["model"]
+        loaded = f"{model['base']} ({model['precision']}, {model['device']})" if model else daemon["engine"]
+        since = local(datetime.fromisoformat(daemon["since"]))
+        lines += [("daemon", f"running since {since}, pid {daemon['pid']}"), ("model", loaded)]
+    where = inbox["path"]
+    if daemon:
+        settling = f", {inbox['settling']} settling or waiting" if inbox["settling"] else ""
+        where += f"  ({inbox['problem'] or inbox['watching'].lower()}{settling})"
+    lines.append(("inbox", where))
+    waiting = counts["received"] + counts["retry"]
+    lines.append(("queue", f"{waiting} waiting, {counts['decoding'] + counts['transcribing']} in work"))
+    words = {"done": "done", "needs_review": "to review", "no_speech": "without speech", "quarantined": "in quarantine"}
+    lines.append(("ended", ", ".join(f"{counts[state]} {word}" for state, word in words.items())))
+    lines.append(("disk", f"{document['disk']['free_bytes'] / 2**30:.1f} GiB free"))
+    return lines

@@ -1,0 +1,153 @@
+"""``medasrd transcribe``: files straight to text, with nothing taken in and nothing stored."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from daemon.cli.options import config_option, console, json_option, print_json
+
+if TYPE_CHECKING:
+    from daemon.config import Config
+    from daemon.decode import DecodeServer
+    from daemon.engine_host import EngineHost
+    from daemon.engine_protocol import Completed
+    from medasr.types import AudioFacts
+
+#: Files decoded ahead of the model.
+AHEAD = 32
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@config_option
+@json_option
+def transcribe(config: Config, files: tuple[Path, ...], as_json: bool) -> None:
+    """Transcribe FILES and print the text with its medical terms; nothing is stored. Exit 3 if some could not be."""
+    from medasr.packs import locate
+
+    os.umask(0o077)
+    locate(config.paths.models, config.model.base)
+    failed = 0
+    for path, document in _transcribed(config, files):
+        failed += "error" in document
+        if as_json:
+            print_json(document)
+        else:
+            _print(path, document, many=len(files) > 1)
+    sys.exit(3 if failed else 0)
+
+
+def _transcribed(config: Config, files: tuple[Path, ...]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Each file with its transcript or error as JSON, as they are finished."""
+    from daemon.decode import DecodeServer
+    from daemon.engine_host import Completed, EngineHost, Failed
+    from daemon.engine_protocol import engine_options
+    from medasr.errors import RecordingError
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="medasrd-")))
+        decoder = stack.enter_context(DecodeServer())
+        engine = EngineHost(engine_options(config))
+        stack.callback(engine.stop)
+        stack.enter_context(_spinner())
+        waiting = list(enumerate(files))
+        facts: dict[str, AudioFacts] = {}
+        while waiting or engine.in_flight:
+            while waiting and len(engine.in_flight) < AHEAD:
+                number, path = waiting.pop(0)
+                samples = folder / str(number)
+                try:
+                    facts[str(number)] = _decode(config, decoder, path, samples)
+                    engine.submit(str(number), samples)
+                except RecordingError as error:
+                    yield path, {"file": str(path), "error": str(error.reason), "message": str(error)}
+            for event in engine.poll(1.0):
+                if isinstance(event, Completed):
+                    path = files[int(event.id)]
+                    yield path, _document(config, path, event, facts[event.id])
+                elif isinstance(event, Failed):
+                    yield (
+                        files[int(event.id)],
+                        {"file": str(files[int(event.id)]), "error": str(event.kind), "message": ""},
+                    )
+                if isinstance(event, Completed | Failed):
+                    (folder / event.id).unlink()
+            _require_health(engine)
+
+
+def _require_health(engine: EngineHost) -> None:
+    from medasr.errors import EngineError
+
+    if not engine.healthy:
+        raise EngineError("the model process keeps dying; `medasrd doctor` looks for the cause")
+
+
+def _decode(config: Config, decoder: DecodeServer, path: Path, samples: Path) -> AudioFacts:
+    from daemon.decode import decode_limits
+
+    sink = os.open(samples, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with path.open("rb") as source:
+            return decoder.decode(source.fileno(), sink, decode_limits(config))
+    finally:
+        os.close(sink)
+
+
+def _document(config: Config, path: Path, event: Completed, facts: AudioFacts) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from medasr.lexicon import find_terms, load_lexicon
+
+    transcript = event.transcript
+    terms = find_terms(load_lexicon(config.lexicon.extra), transcript.segments, transcript.text)
+    return {
+        "file": str(path),
+        "audio": asdict(facts),
+        "model": asdict(event.version) | {"device": event.device},
+        "engine_seconds": round(event.seconds, 3),
+        "language": transcript.language,
+        "verdict": asdict(transcript.verdict),
+        "text": transcript.text,
+        "segments": [asdict(segment) for segment in transcript.segments],
+        "terms": [asdict(term) for term in terms],
+    }
+
+
+def _print(path: Path, document: dict[str, Any], *, many: bool) -> None:
+    from rich.text import Text
+
+    from daemon.cli.transcripts import print_terms
+
+    if many:
+        console().print(Text(str(path), style="bold"), soft_wrap=True)
+    if "error" in document:
+        console(stderr=True).print(
+            Text(f"{path}: {document['error']} {document['message']}", style="red"), soft_wrap=True
+        )
+        return
+    if document["verdict"]["kind"] != "ok":
+        concerns = ", ".join(concern["code"] for concern in document["verdict"]["concerns"])
+        console(stderr=True).print(Text(f"{document['verdict']['kind']} {concerns}".strip(), style="yellow"))
+    for segment in document["segments"]:
+        console().print(Text(segment["text"]), soft_wrap=True)
+    if document["terms"]:
+        print_terms(document["terms"])
+
+
+@contextmanager
+def _spinner() -> Iterator[None]:
+    """A sign of life on a terminal; nothing elsewhere."""
+    output = console(stderr=True)
+    if output.is_terminal:
+        with output.status("transcribing"):
+            yield
+    else:
+        yield

@@ -1,0 +1,315 @@
+"""Reception: files that have settled in the inbox become recordings, in batches that share their fsyncs and their commit.
+
+The order is the promise: copy and fsync → link and fsync → one transaction → only then the original goes. Whatever dies in
+between is continued by the next start: an unfinished copy is swept, a finished one without a row adopted, an original whose row is
+there recognized by its content and removed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from daemon import sidecar, source, spool
+from daemon.arrival import Arrival, IgnoreCode, Ignored, NotTaken
+from daemon.crashpoint import crash_point
+from daemon.inbox import InboxRules, InboxWatch, Scan, WatchState, scan
+from daemon.late import LateBytes, LateWatch
+from daemon.names import printable_name, safe_stem
+from daemon.pulse import Pulse
+from daemon.stability import StabilityTracker
+from daemon.store import recordings
+from daemon.store.connection import Store
+from daemon.store.recordings import Copy, Reception
+from medasr.errors import TransientError
+
+logger = logging.getLogger(__name__)
+
+#: Files taken together: one fsync of the folder and one commit for all of them.
+BATCH_FILES = 64
+BATCH_BYTES = 256 * 2**20
+#: Slowest disk or share that is still called alive, bytes a second.
+SLOWEST_COPY = 2**20
+#: Within so many seconds a turn without copying shows a sign of life.
+TURN_SECONDS = 120.0
+LATE_BYTES = "LATE_BYTES"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntakeOptions:
+    """What is taken, and where to."""
+
+    inbox: Path
+    spool: Path
+    rules: InboxRules
+    max_bytes: int
+    min_free_bytes: int
+    empty_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntakeStatus:
+    """What a person should know about the inbox; replaced as a whole after each turn."""
+
+    problem: str = ""  #: why the inbox as a whole is not served: MISSING, READ_ONLY, NO_SPACE, STORE ...
+    watching: WatchState = WatchState.RESCANS
+    followed: int = 0  #: files seen and not yet taken
+    taking: bool = False  #: whether any of them will be taken by itself: it settles, or waits for its turn
+    left: tuple[Ignored, ...] = ()  #: what is not taken, and why
+    left_counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Taken:
+    """A file whose copy is durable, and what has to follow."""
+
+    arrival: Arrival
+    copy: Copy
+    descriptor: int
+    sidecar: Arrival | None = None
+    late: bool = False  # copied from the descriptor of an original that is gone
+
+
+@dataclass(kw_only=True)
+class Intake:
+    """See the module's description. Use from one thread; ``status`` may be read from any."""
+
+    store: Store
+    options: IntakeOptions
+    tracker: StabilityTracker
+    watch: InboxWatch
+    late: LateWatch
+    pulse: Pulse
+    now: Callable[[], datetime]
+    on_received: Callable[[], None]
+    status: IntakeStatus = field(default_factory=IntakeStatus)
+    _uncommitted: list[_Taken] = field(default_factory=list)
+    _orphans: list[spool.Copied] = field(default_factory=list)  # complete copies that no row knows
+
+    def recover(self) -> int:
+        """At start, with the home locked: sweep unfinished copies, find finished ones without a row; return how many."""
+        spool.sweep(self.options.spool)
+        with self.store.read() as session:
+            known = {recording_id for recording_id, _ in recordings.hashes(session)}
+        self._orphans = list(spool.orphans(self.options.spool, known))
+        return len(self._orphans)
+
+    def turn(self) -> int:
+        """Look at the inbox once and take what has settled; return how many files were taken."""
+        self.pulse.expect(TURN_SECONDS)
+        found = scan(self.options.inbox, self.options.rules)
+        watching = self.watch.refresh(found.identity)
+        due = self.tracker.observe(found.files)
+        taken, problem = 0, found.problem or ""
+        try:
+            taken += self._commit()
+            for batch in self._batches(due):
+                taken += self._take(batch)
+            taken += self._take_late(self.late.check())
+            if found.problem is None:
+                self._adopt_orphans({arrival.size for arrival in found.files})
+        except TransientError as error:
+            problem = problem or type(error).__name__
+            logger.warning("intake waits", extra={"code": problem})
+        self.status = self._status(found, watching, problem)
+        return taken
+
+    def close(self) -> None:
+        """On a clean stop: a last look at what was written late, and let go of everything."""
+        try:
+            self._take_late(self.late.close())
+        except TransientError as error:
+            logger.error("late bytes are lost", extra={"code": type(error).__name__})
+        self.watch.stop()
+        self.pulse.rest()
+
+    def _batches(self, due: Sequence[Arrival]) -> list[list[Arrival]]:
+        """Cut what is due into batches; files for which there is no room wait without stopping smaller ones."""
+        batches: list[list[Arrival]] = []
+        room = spool.free_bytes(self.options.spool) - self.options.min_free_bytes
+        size = BATCH_BYTES
+        for arrival in due:
+            code = self._refusal(arrival, room)
+            if code is not None:
+                self.tracker.postpone(arrival, code)
+                continue
+            room -= arrival.size
+            if not batches or len(batches[-1]) >= BATCH_FILES or size + arrival.size > BATCH_BYTES:
+                batches.append([])
+                size = 0
+            batches[-1].append(arrival)
+            size += arrival.size
+        return batches
+
+    def _refusal(self, arrival: Arrival, room: int) -> IgnoreCode | None:
+        if arrival.size > self.options.max_bytes:
+            return IgnoreCode.TOO_BIG
+        return IgnoreCode.NO_SPACE if arrival.size > room else None
+
+    def _take(self, batch: Sequence[Arrival]) -> int:
+        self.pulse.expect(TURN_SECONDS + sum(arrival.size for arrival in batch) / SLOWEST_COPY)
+        try:
+            for arrival in batch:
+                self._copy(arrival)
+            spool.publish(self.options.spool, [_as_copied(taken.copy) for taken in self._uncommitted])
+        except BaseException:
+            self._abandon()
+            raise
+        return self._commit()
+
+    def _copy(self, arrival: Arrival) -> None:
+        """Copy one file into the batch; what cannot be taken now waits without stopping the others."""
+        try:
+            descriptor = source.open_arrival(arrival)
+        except NotTaken as error:
+            self.tracker.postpone(arrival, error.code)
+            return
+        try:
+            copied = spool.copy_in(self.options.spool, arrival, descriptor)
+        except NotTaken as error:
+            os.close(descriptor)
+            self.tracker.postpone(arrival, error.code)
+            return
+        except BaseException:
+            os.close(descriptor)
+            raise
+        beside = sidecar.read_sidecar(arrival.sidecar) if arrival.sidecar else sidecar.Sidecar()
+        metadata = beside.metadata or ({"text": beside.text} if beside.text else None)
+        copy = _copy_of(arrival, copied, metadata=metadata, warning=beside.warning)
+        self._uncommitted.append(_Taken(arrival=arrival, copy=copy, descriptor=descriptor, sidecar=beside.source))
+
+    def _abandon(self) -> None:
+        """The batch could not be made durable: forget the copies; the originals are still in the inbox."""
+        for taken in self._uncommitted:
+            if taken.late:
+                self.late.again(_as_late(taken))
+            else:
+                os.close(taken.descriptor)
+        spool.discard(self.options.spool, [taken.copy.id for taken in self._uncommitted])
+        self._uncommitted.clear()
+
+    def _commit(self) -> int:
+        """Enter the durable copies, then remove their originals. What the database does not take now is kept for the next turn."""
+        if not self._uncommitted:
+            return 0
+        crash_point("before_commit")
+        with self.store.write() as session:
+            receptions = recordings.receive(session, [taken.copy for taken in self._uncommitted], now=self.now())
+        crash_point("after_commit")
+        batch, self._uncommitted = self._uncommitted, []
+        surplus = [copy_id for copy_id, reception in receptions.items() if reception is not Reception.NEW]
+        spool.discard(self.options.spool, surplus)
+        for taken in batch:
+            self._remove(taken)
+        source.sync_folders(taken.arrival for taken in batch if not taken.late)
+        self.on_received()
+        counts = {str(kind): list(receptions.values()).count(kind) for kind in Reception}
+        logger.info("received", extra={"count": counts["new"], "duplicates": counts["duplicate"] + counts["repeated"]})
+        return len(batch)
+
+    def _remove(self, taken: _Taken) -> None:
+        if taken.late:
+            os.close(taken.descriptor)
+            return
+        removed = source.remove_source(taken.arrival)
+        if removed in (source.Removed.PERMISSION, source.Removed.BUSY):
+            self.tracker.postpone(taken.arrival, IgnoreCode(removed))
+        if taken.sidecar is not None and removed is source.Removed.REMOVED:
+            source.remove_source(taken.sidecar)
+        self._take_late(self.late.keep(taken.copy.id, taken.arrival, taken.descriptor))
+
+    def _take_late(self, written: Sequence[LateBytes]) -> int:
+        """A recorder went on writing after its file was taken: take the whole again, as a further recording, flagged."""
+        for item in written:
+            try:
+                copied = spool.copy_in(self.options.spool, item.arrival, item.descriptor)
+                spool.publish(self.options.spool, [copied])
+            except TransientError:
+                self.late.again(item)
+                raise
+            copy = _copy_of(item.arrival, copied, metadata=None, warning=LATE_BYTES)
+            taken = _Taken(arrival=item.arrival, copy=copy, descriptor=item.descriptor, late=True)
+            self._uncommitted.append(taken)
+            self._commit()
+        return len(written)
+
+    def _adopt_orphans(self, sizes_in_inbox: set[int]) -> None:
+        """Enter copies without a row under a made-up name, since theirs is not known any more.
+
+        We died between copy and commit: then the original is still in the inbox and is taken again under its own name, so
+        the copy waits until nothing of its size lies there. What remains is what a restored database has forgotten.
+        """
+        for orphan in [orphan for orphan in self._orphans if orphan.size not in sizes_in_inbox]:
+            with self.store.write() as session:
+                reception = recordings.receive(session, [_recovered(orphan)], now=self.now())[orphan.recording_id]
+            if reception is not Reception.NEW:
+                spool.discard(self.options.spool, [orphan.recording_id])
+            self._orphans.remove(orphan)
+            self.on_received()
+
+    def _status(self, found: Scan, watching: WatchState, problem: str) -> IntakeStatus:
+        waiting = self.tracker.waiting(self.options.empty_seconds)
+        empty = sum(arrival.size == 0 for arrival in found.files) - sum(
+            item.code is IgnoreCode.EMPTY for item in waiting
+        )
+        counts = {str(code): count for code, count in found.ignored_counts.items()}
+        for item in waiting:
+            counts[item.code] = counts.get(item.code, 0) + 1
+        return IntakeStatus(
+            problem=problem,
+            watching=watching,
+            followed=len(self.tracker),
+            taking=bool(self._uncommitted) or len(self.tracker) > len(waiting) + empty,
+            left=(*found.ignored, *waiting),
+            left_counts=counts,
+        )
+
+
+def _copy_of(
+    arrival: Arrival, copied: spool.Copied, *, metadata: dict[str, object] | None, warning: str | None
+) -> Copy:
+    return Copy(
+        id=copied.recording_id,
+        sha256=copied.sha256,
+        size=copied.size,
+        name=printable_name(arrival.name_bytes),
+        name_bytes=arrival.name_bytes,
+        stem=safe_stem(arrival.name_bytes),
+        label=arrival.label,
+        device=arrival.device,
+        inode=arrival.inode,
+        mtime_ns=arrival.mtime_ns,
+        sidecar=metadata,
+        warning=warning,
+    )
+
+
+def _recovered(orphan: spool.Copied) -> Copy:
+    name = f"recovered-{orphan.recording_id[:8]}"
+    return Copy(
+        id=orphan.recording_id,
+        sha256=orphan.sha256,
+        size=orphan.size,
+        name=name,
+        name_bytes=name.encode(),
+        stem=name,
+        label="",
+        device=0,
+        inode=0,
+        mtime_ns=0,
+        warning="RECOVERED",
+    )
+
+
+def _as_copied(copy: Copy) -> spool.Copied:
+    return spool.Copied(recording_id=copy.id, sha256=copy.sha256, size=copy.size)
+
+
+def _as_late(taken: _Taken) -> LateBytes:
+    return LateBytes(
+        recording_id=taken.copy.id, taken=taken.arrival, arrival=taken.arrival, descriptor=taken.descriptor
+    )

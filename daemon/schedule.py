@@ -1,0 +1,119 @@
+"""The clock: what is done by itself at night. A slot runs once whatever restarts, and late rather than never.
+
+APScheduler 3 keeps its jobs in memory only (its SQLAlchemy job store unpickles rows), and is told not to skip a slot because the
+daemon was busy when it was due (``misfire_grace_time`` is one second by default). That a slot ran is a row of ours.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from daemon.store import migration, slots
+from daemon.store.connection import Store, damage
+from medasr.errors import ConfigurationError, MedasrError
+
+if TYPE_CHECKING:
+    from daemon.config import Config
+
+logger = logging.getLogger(__name__)
+
+#: crontab's word for "never".
+DISABLED = "disable"
+#: How far back a slot that was missed is looked for.
+LOOK_BACK = timedelta(days=32)
+
+
+class Schedule:
+    """Runs the configured tasks in a thread of its own, one at a time."""
+
+    def __init__(self, config: Config, store: Store, now: Callable[[], datetime]) -> None:
+        """Given the configuration; raise ConfigurationError when a crontab string is wrong."""
+        self._config = config
+        self._store = store
+        self._now = now
+        self._scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(1)},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+        self._tasks: dict[str, tuple[CronTrigger, Callable[[], str]]] = {}
+        for name, expression, task in (
+            ("backup", config.schedule.backup, self._backup),
+            ("check", config.schedule.check, self._check),
+        ):
+            if expression != DISABLED:
+                self._tasks[name] = (trigger(f"schedule.{name}", expression), task)
+
+    def start(self) -> None:
+        """Begin; a slot that was missed while no daemon ran is made up for at once."""
+        for name, (when, _) in self._tasks.items():
+            self._scheduler.add_job(self._fire, when, args=[name], id=name)
+            if self._missed(name):
+                self._scheduler.add_job(self._fire, args=[name])
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """End; a task in flight is waited for."""
+        self._scheduler.shutdown(wait=True)
+
+    def _fire(self, name: str) -> None:
+        """Run a task for its latest slot, unless that slot was run already."""
+        when, task = self._tasks[name]
+        slot = latest_slot(when, self._now())
+        if slot is None:
+            return
+        with self._store.write() as session:
+            if not slots.begin(session, name, slot, now=self._now()):
+                return
+        try:
+            outcome = task()
+        except MedasrError as error:
+            outcome = type(error).__name__
+        with self._store.write() as session:
+            slots.end(session, name, slot, outcome=outcome, now=self._now())
+        logger.info("scheduled task ended", extra={"task": name, "code": outcome})
+
+    def _missed(self, name: str) -> bool:
+        """Whether the task ran before, but not in its latest slot: on a new home nothing is missed."""
+        slot = latest_slot(self._tasks[name][0], self._now())
+        with self._store.read() as session:
+            last = slots.last(session, name)
+        return slot is not None and last is not None and last < slot
+
+    def _backup(self) -> str:
+        backups = self._config.paths.backups
+        migration.backup(self._config.paths.database, backups, "nightly")
+        for old in sorted(backups.glob("medasr-nightly-*.db"))[: -self._config.schedule.keep_backups]:
+            old.unlink()
+        return "OK"
+
+    def _check(self) -> str:
+        problems = damage(self._config.paths.database, thorough=True)
+        if problems:
+            logger.error("the database is damaged", extra={"count": len(problems)})
+        return "DAMAGED" if problems else "OK"
+
+
+def trigger(option: str, expression: str) -> CronTrigger:
+    """Given an option's name and its crontab(5) string, return the trigger in local time. Raise ConfigurationError."""
+    try:
+        return CronTrigger.from_crontab(expression)
+    except ValueError as error:
+        raise ConfigurationError(
+            f'{option} = "{expression}" is no crontab string ({error}); e.g. "30 2 * * *" for half past two every night, '
+            f'or "{DISABLED}"'
+        ) from error
+
+
+def latest_slot(when: CronTrigger, now: datetime) -> datetime | None:
+    """The last moment up to now at which the trigger was due; None if there was none for a month."""
+    slot, following = None, when.get_next_fire_time(None, now - LOOK_BACK)
+    while following is not None and following <= now:
+        slot, following = following, when.get_next_fire_time(following, following + timedelta(seconds=1))
+    return slot

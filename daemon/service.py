@@ -1,0 +1,325 @@
+"""The service: start the parts, tell systemd, serve until told to stop, stop cleanly.
+
+Threads: this one turns the worker (decode, model, store); *intake* turns the inbox; *control* answers commands; *guard* feeds
+systemd's watchdog while the other two show signs of life, and interrupts a decode when it is time to stop.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from daemon import home, notify, spool
+from daemon.config import Config
+from daemon.control import ControlServer
+from daemon.decode import DecodeServer, decode_limits
+from daemon.engine_host import EngineHost
+from daemon.engine_protocol import engine_options
+from daemon.ignore import InboxRules
+from daemon.inbox import InboxWatch
+from daemon.late import LateWatch
+from daemon.operations import Operations
+from daemon.outbox import Folder
+from daemon.pulse import Pulse
+from daemon.reception import Intake, IntakeOptions
+from daemon.schedule import Schedule
+from daemon.stability import StabilityTracker
+from daemon.status import status_document
+from daemon.store import jobs, migration
+from daemon.store.connection import Store
+from daemon.store.schema import WAITING
+from daemon.worker import Worker, WorkerOptions
+from medasr.errors import EngineError
+from medasr.lexicon import load_lexicon
+from medasr.packs import locate
+
+logger = logging.getLogger(__name__)
+
+#: How long an idle worker sleeps at most; new recordings and commands wake it earlier.
+IDLE_SECONDS = 5.0
+#: How long the worker waits for the model in one turn.
+TURN_SECONDS = 0.5
+#: How often the guard looks, unless the watchdog wants it oftener.
+GUARD_SECONDS = 5.0
+#: Start-up time asked of systemd at a time while the weights load.
+EXTENSION_SECONDS = 60
+
+
+def utc_now() -> datetime:
+    """The clock of the store."""
+    return datetime.now(UTC)
+
+
+@dataclass(kw_only=True)
+class Service:
+    """The parts of a running daemon, held together."""
+
+    config: Config
+    store: Store
+    intake: Intake
+    worker: Worker
+    engine: EngineHost
+    decoder: DecodeServer
+    wake_worker: threading.Event
+    wake_intake: threading.Event
+    once: bool
+    stopping: threading.Event = field(default_factory=threading.Event)
+    started_at: datetime = field(default_factory=utc_now)
+    _fatal: list[BaseException] = field(default_factory=list)
+    _scans: int = 0  # complete looks at the inbox so far
+    _busy_at: float = field(default_factory=time.monotonic)
+
+    def serve(self) -> None:
+        """Serve until told to stop (or, once, until nothing is left to do). Raise what a person has to mend."""
+        intake = threading.Thread(target=self._guarded(self._turn_intake), name="intake")
+        guard = threading.Thread(target=self._guarded(self._guard), name="guard")
+        control = ControlServer(self.config.paths.state, self._verbs())
+        schedule = Schedule(self.config, self.store, utc_now)
+        with ExitStack() as stack:
+            control.start()
+            stack.callback(control.stop)
+            guard.start()
+            stack.callback(guard.join)
+            intake.start()
+            stack.callback(intake.join)
+            stack.callback(self.stop)
+            if not self.once:
+                schedule.start()
+                stack.callback(schedule.stop)
+            self._load_model()
+            notify.notify("READY=1")
+            logger.info("ready", extra={"pid": os.getpid()})
+            while not self.stopping.is_set() and not (self.once and self._finished()):
+                self._turn_worker()
+            notify.notify("STOPPING=1")
+            self.engine.stop()
+            self.worker.release()
+        self.intake.close()
+        if self._fatal:
+            raise self._fatal[0]
+
+    def stop(self) -> None:
+        """From any thread or a signal: end in good order, soon."""
+        self.stopping.set()
+        self.wake_worker.set()
+        self.wake_intake.set()
+
+    def _turn_worker(self) -> None:
+        busy = self.worker.turn(0 if self.worker.idle else TURN_SECONDS)
+        if busy or not self.worker.idle:
+            self._busy_at = time.monotonic()
+            return
+        unload_after = self.config.engine.idle_unload_seconds
+        if unload_after and self.engine.running and time.monotonic() - self._busy_at > unload_after:
+            self.engine.unload()
+            self.decoder.rest()
+        self.wake_worker.wait(IDLE_SECONDS if not self.once else TURN_SECONDS)
+        self.wake_worker.clear()
+
+    def _turn_intake(self) -> None:
+        intake = self.config.intake
+        interval = min(intake.rescan_seconds, intake.settle_seconds)
+        while not self.stopping.is_set():
+            if not self.intake.turn():
+                self.wake_intake.wait(interval)
+                self.wake_intake.clear()
+            self._scans += 1
+
+    def _load_model(self) -> None:
+        """Load the weights; systemd is asked for patience meanwhile."""
+        self.engine.ensure_started()
+        while self.engine.ready is None and not self.stopping.is_set():
+            notify.notify(f"EXTEND_TIMEOUT_USEC={EXTENSION_SECONDS * 1_000_000}")
+            self.worker.pulse.expect(EXTENSION_SECONDS)
+            self.engine.poll(TURN_SECONDS)
+            if not self.engine.healthy:
+                raise EngineError("the model process keeps dying while it loads; `medasrd doctor` looks for the cause")
+            self.engine.ensure_started()
+
+    def _guard(self) -> None:
+        """Bless the service only while both its threads show up in time; a hang is for systemd to end."""
+        period = min(GUARD_SECONDS, (notify.watchdog_seconds() or GUARD_SECONDS * 2) / 2)
+        while not self.stopping.wait(period):
+            late = [name for name, part in (("intake", self.intake), ("worker", self.worker)) if part.pulse.late]
+            if late:
+                logger.error("no sign of life", extra={"code": ",".join(late)})
+            else:
+                notify.notify("WATCHDOG=1")
+        self.decoder.stop()
+
+    def _guarded(self, target: Callable[[], None]) -> Callable[[], None]:
+        """What ends a thread ends the service; the main thread raises it."""
+
+        def run() -> None:
+            try:
+                target()
+            except BaseException as error:  # noqa: BLE001 - handed over to the main thread, which raises it
+                self._fatal.append(error)
+            finally:
+                self.stop()
+
+        return run
+
+    def _finished(self) -> bool:
+        """Whether the inbox was read, nothing is on its way, and all files are delivered."""
+        if self._scans < 2 or self.intake.status.taking or not self.worker.idle:
+            return False
+        with self.store.read() as session:
+            counts = jobs.counts(session)
+            return not any(counts[state] for state in WAITING) and not jobs.undelivered(session, limit=1)
+
+    def _verbs(self) -> dict[str, Callable[[str, str], Any]]:
+        folder = Folder(path=self.config.paths.quarantine, group_readable=self.config.outbox.group_readable)
+        operations = Operations(store=self.store, quarantine=folder, now=utc_now, on_cancel=self.worker.cancel)
+
+        def then_wake(verb: Callable[..., str]) -> Callable[[str, str], str]:
+            def act(argument: str, actor: str) -> str:
+                done = verb(argument, actor=actor)
+                self.wake_worker.set()
+                return done
+
+            return act
+
+        return {
+            "retry": then_wake(operations.retry),
+            "release": then_wake(operations.release),
+            "cancel": then_wake(operations.cancel),
+            "status": lambda _argument, _actor: self.status(),
+        }
+
+    def status(self) -> dict[str, Any]:
+        """What the daemon is doing, for `medasrd status`."""
+        ready = self.engine.ready
+        return status_document(
+            self.config,
+            self.store,
+            daemon={
+                "pid": os.getpid(),
+                "since": self.started_at.isoformat(),
+                "model": {"base": ready.version.base_id, "precision": ready.version.precision, "device": ready.device}
+                if ready
+                else None,
+                "engine": "resting"
+                if not self.engine.healthy
+                else "ready"
+                if ready
+                else "loading"
+                if self.engine.running
+                else "unloaded",
+                "engine_restarts": self.engine.restarts,
+                "in_work": len(self.worker.in_work),
+                "trouble": self.worker.trouble,
+            },
+            intake=self.intake.status,
+        )
+
+
+@contextmanager
+def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
+    """The service over a home, recovered from whatever happened before, with nothing running yet.
+
+    Raise AlreadyRunning, ConfigurationError, ModelError or StoreError with the remedy.
+    """
+    os.umask(0o077)
+    home.prepare(config)
+    with home.locked(config.paths.state), ExitStack() as stack:
+        migration.upgrade(config.paths.database, config.paths.backups)
+        locate(config.paths.models, config.model.base)
+        spool.prepare(config.paths.spool)
+        store = Store(config.paths.database, writable=True)
+        stack.callback(store.close)
+        wake_worker, wake_intake = threading.Event(), threading.Event()
+        decoder = DecodeServer()
+        stack.callback(decoder.stop)
+        engine = EngineHost(engine_options(config))
+        stack.callback(engine.stop)
+        service = Service(
+            config=config,
+            store=store,
+            intake=make_intake(config, store, wake_intake, wake_worker.set),
+            worker=make_worker(config, store, decoder, engine),
+            engine=engine,
+            decoder=decoder,
+            wake_worker=wake_worker,
+            wake_intake=wake_intake,
+            once=once,
+        )
+        orphans, interrupted = service.intake.recover(), service.worker.recover()
+        logger.info("recovered", extra={"orphans": orphans, "interrupted": interrupted})
+        yield service
+
+
+def make_intake(config: Config, store: Store, wake: threading.Event, on_received: Callable[[], None]) -> Intake:
+    """The intake of a configuration; ``wake`` is set when something may have come."""
+    options = config.intake
+    return Intake(
+        store=store,
+        options=IntakeOptions(
+            inbox=config.paths.inbox,
+            spool=config.paths.spool,
+            rules=InboxRules(extensions=options.extensions),
+            max_bytes=options.max_bytes,
+            min_free_bytes=options.min_free_bytes,
+            empty_seconds=options.empty_warning_seconds,
+        ),
+        tracker=StabilityTracker(options.settle_seconds, time.monotonic),
+        watch=InboxWatch(config.paths.inbox, wake, polling=options.polling),
+        late=LateWatch(time.monotonic, options.settle_seconds),
+        pulse=Pulse(),
+        now=utc_now,
+        on_received=on_received,
+    )
+
+
+def make_worker(config: Config, store: Store, decoder: DecodeServer, engine: EngineHost) -> Worker:
+    """The worker of a configuration."""
+    limits = decode_limits(config)
+    group_readable = config.outbox.group_readable
+    return Worker(
+        store=store,
+        decoder=decoder,
+        engine=engine,
+        lexicon=load_lexicon(config.lexicon.extra),
+        options=WorkerOptions(
+            spool=config.paths.spool,
+            samples=config.paths.samples,
+            outbox=Folder(path=config.paths.outbox, group_readable=group_readable),
+            quarantine=Folder(path=config.paths.quarantine, group_readable=group_readable),
+            max_attempts=config.jobs.max_attempts,
+            retry=timedelta(seconds=config.jobs.retry_seconds),
+            backlog_seconds=config.engine.backlog_seconds,
+            limits=limits,
+            decode_seconds=limits.seconds_ceiling,
+            owner=f"{_boot_id()}:{os.getpid()}",
+        ),
+        pulse=Pulse(),
+        now=utc_now,
+    )
+
+
+def listen_to_signals(service: Service) -> None:
+    """SIGTERM and SIGINT stop cleanly, a second one at once (nothing is lost by that); SIGHUP has the inbox read."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if service.stopping.is_set():
+            os._exit(1)
+        service.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, lambda _number, _frame: service.wake_intake.set())
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -1,0 +1,71 @@
+"""What `medasrd status` shows, the same document whether the daemon answers or only its store can be read."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from daemon.names import printable_name
+from daemon.store import jobs
+from daemon.store.schema import JobState
+
+if TYPE_CHECKING:
+    from daemon.config import Config
+    from daemon.reception import IntakeStatus
+    from daemon.store.connection import Store
+
+#: Names listed at most; all are counted.
+LISTED = 20
+
+
+def status_document(
+    config: Config, store: Store, *, daemon: dict[str, Any] | None = None, intake: IntakeStatus | None = None
+) -> dict[str, Any]:
+    """Given what the daemon knows of itself (None when none runs), return the whole as JSON."""
+    with store.read() as session:
+        counts = jobs.counts(session)
+    free = shutil.disk_usage(config.paths.state).free
+    return {
+        "daemon": daemon,
+        "jobs": {str(state): counts[state] for state in JobState},
+        "inbox": _inbox_part(config, intake),
+        "disk": {"free_bytes": free, "enough": free >= config.intake.min_free_bytes},
+        "attention": attention(counts, daemon, intake, enough_space=free >= config.intake.min_free_bytes),
+    }
+
+
+def _inbox_part(config: Config, intake: IntakeStatus | None) -> dict[str, Any]:
+    path = str(config.paths.inbox)
+    if intake is None:
+        return {"path": path}
+    left = [{"name": printable_name(item.name_bytes), "code": str(item.code)} for item in intake.left[:LISTED]]
+    return {
+        "path": path,
+        "problem": intake.problem or None,
+        "watching": str(intake.watching),
+        "settling": intake.followed,
+        "left": left,
+        "left_counts": intake.left_counts,
+    }
+
+
+def attention(
+    counts: dict[JobState, int], daemon: dict[str, Any] | None, intake: IntakeStatus | None, *, enough_space: bool
+) -> list[str]:
+    """What a person should look at, in words with the next step."""
+    found = []
+    if daemon is None:
+        found.append("no daemon runs here; start it with `medasrd run` or systemctl start medasrd")
+    elif daemon["engine"] == "resting":
+        found.append("the model process keeps dying; `medasrd doctor` looks for the cause")
+    if daemon and daemon["trouble"]:
+        found.append(f"the worker waits ({daemon['trouble']}); disk full, database in use or a folder away")
+    if intake and intake.problem:
+        found.append(f"the inbox is not served: {intake.problem}")
+    if not enough_space:
+        found.append("too little free space (intake.min_free_bytes); nothing more is taken in")
+    if counts[JobState.QUARANTINED]:
+        found.append(f"{counts[JobState.QUARANTINED]} in quarantine; see `medasrd quarantine list`")
+    if counts[JobState.NEEDS_REVIEW]:
+        found.append(f"{counts[JobState.NEEDS_REVIEW]} to review; see `medasrd jobs list --state needs_review`")
+    return found
