@@ -1,0 +1,176 @@
+"""The forms of all terms in one hash table, and the walk over a text that finds them.
+
+A form is looked up with its words joined (``sorethroat``), together with the places where white space may stand between them. So
+``X-ray``, ``x ray`` and ``xray`` are found alike, while *a problem in digestion* is no indigestion. From each word the walk goes
+on as long as the words joined so far begin some form; how far is bounded by the longest form, hence time is linear in the text
+and does not depend on the number of terms.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from medasr.everyday import EVERYDAY_WORDS, IDIOMS
+from medasr.inflection import plurals, spellings
+from medasr.lexicon_file import Term
+from medasr.words import Gap, Word, split_form
+
+_NO_TERM = -1
+_CONFLICT = -2
+
+_NUMBER_WORDS = frozenset(
+    """
+    zero half quarter one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million
+    """.split()  # noqa: SIM905 - a literal of strings would take pages
+)
+_ARTICLES = frozenset({"a", "an"})
+
+
+class Form(NamedTuple):
+    """One way to write a term."""
+
+    term: int  #: which term; negative for an idiom, which is matched and then passed over
+    spaces: int  #: bit ``n`` is set where white space may stand before character ``n`` of the joined form
+
+
+class Found(NamedTuple):
+    """A term found: words ``first`` to ``last``, both included."""
+
+    term: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermIndex:
+    """Everything a walk over a text needs; made by :func:`build_index`."""
+
+    forms: Mapping[str, Form]
+    prefixes: Container[str]  #: what may stand before white space within a form
+    longest: int  #: characters of the longest form
+    units: Container[int]  #: terms that count only behind a number
+
+
+def build_index(terms: Sequence[Term]) -> TermIndex:
+    """Index the forms of ``terms``, with their plurals, possessives, and British and American spellings.
+
+    A generated form never wins over a written one. If it could be two terms it is neither: a spelling variant never turns one drug
+    into another.
+    """
+    written: dict[str, Form] = {}
+    generated: dict[str, Form] = {}
+    for number, term in enumerate(terms):
+        classical = term.category not in {"drug", "unit"}
+        for text in (term.term, *term.variants):
+            as_written, *others = _wordings(text, classical=classical)
+            _add(written, as_written, number)
+            for wording in others:
+                _add(generated, wording, number)
+    for idiom in IDIOMS:
+        if "".join(idiom.split()) not in written:
+            _add(written, idiom.split(), _NO_TERM)
+    forms = {key: form for key, form in generated.items() if form.term != _CONFLICT and key not in EVERYDAY_WORDS}
+    for key, form in written.items():
+        other = forms.get(key)
+        forms[key] = Form(form.term, form.spaces | other.spaces) if other and other.term == form.term else form
+    return TermIndex(
+        forms=forms,
+        prefixes=frozenset(_prefixes(forms)),
+        longest=max(map(len, forms), default=0),
+        units=frozenset(number for number, term in enumerate(terms) if term.category == "unit"),
+    )
+
+
+def _wordings(text: str, *, classical: bool) -> list[Sequence[str]]:
+    """Give the ways to write one form, first as it stands. Its noun, the last word or the one before "of", may be a plural."""
+    words = split_form(text)
+    choices = [
+        _word_choices(word, last=following in {None, "of"}, classical=classical)
+        for word, following in itertools.zip_longest(words, words[1:])
+    ]
+    wordings: list[Sequence[str]] = list(itertools.product(*choices))
+    if "'s " in text:  # Crohn's disease, Crohn disease
+        wordings += _wordings(text.replace("'s ", " "), classical=classical)
+    return wordings
+
+
+@lru_cache(maxsize=65_536)
+def _word_choices(word: str, *, last: bool, classical: bool) -> tuple[str, ...]:
+    choices = spellings(word)
+    if last:
+        choices += tuple(plural for one in choices for plural in plurals(one, classical=classical))
+    return choices
+
+
+def _add(forms: dict[str, Form], words: Sequence[str], term: int) -> None:
+    spaces = length = 0
+    for word in words[:-1]:
+        length += len(word)
+        spaces |= 1 << length
+    key = "".join(words)
+    before = forms.get(key)
+    if before is None:
+        forms[key] = Form(term, spaces)
+    elif before.term != term:
+        forms[key] = Form(_CONFLICT, 0)
+    elif before.spaces != spaces:
+        forms[key] = Form(term, spaces | before.spaces)
+
+
+def _prefixes(forms: Mapping[str, Form]) -> Iterable[str]:
+    for key, form in forms.items():
+        spaces = form.spaces
+        while spaces:
+            yield key[: spaces.bit_length() - 1]
+            spaces ^= 1 << (spaces.bit_length() - 1)
+
+
+def find_words(index: TermIndex, words: Sequence[Word]) -> Iterator[Found]:
+    """Give the terms in ``words`` from left to right, at each word the longest; they do not overlap."""
+    first = 0
+    while first < len(words):
+        found = _longest_at(index, words, first)
+        if found is None:
+            first += 1
+            continue
+        if found.term != _NO_TERM:
+            yield found
+        first = found.last + 1
+
+
+def _longest_at(index: TermIndex, words: Sequence[Word], first: int) -> Found | None:
+    found = None
+    joined = words[first].normal
+    spaces = 0
+    for last in range(first, len(words)):
+        form = index.forms.get(joined)
+        if form and not spaces & ~form.spaces and (form.term not in index.units or _is_quantity(words, first)):
+            found = Found(form.term, first, last)
+        if last + 1 == len(words):
+            break
+        following = words[last + 1]
+        if following.gap is Gap.BARRIER:
+            break
+        if following.gap is Gap.SPACE:
+            if joined not in index.prefixes:
+                break
+            spaces |= 1 << len(joined)
+        elif len(joined) > index.longest:
+            break
+        joined += following.normal
+    return found
+
+
+def _is_quantity(words: Sequence[Word], unit: int) -> bool:
+    """Tell whether a number stands before a unit: ``500 mg``, ``two tablets``, ``half a tablet``."""
+    before = unit - 1
+    if before > 0 and words[before].normal in _ARTICLES:
+        before -= 1
+    if before < 0 or any(word.gap is Gap.BARRIER for word in words[before + 1 : unit + 1]):
+        return False
+    return words[before].normal[0].isnumeric() or words[before].normal in _NUMBER_WORDS
