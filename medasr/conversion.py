@@ -40,7 +40,8 @@ def convert_pack(pack: Pack, archives: Iterable[Path], folder: Path) -> None:
     the existing ``folder``. Raise ModelError when a file is missing, damaged or not the pinned one.
     """
     archives = list(archives)
-    convert(*(_unpack(archives, file) for file in (pack.weights, pack.tokenizer, pack.settings)), folder)
+    weights, tokenizer, settings = (_unpack(archives, file) for file in (pack.weights, pack.tokenizer, pack.settings))
+    convert(weights, tokenizer, settings, folder)
 
 
 def _unpack(archives: list[Path], file: PackFile) -> bytes:

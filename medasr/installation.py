@@ -27,7 +27,7 @@ from medasr.errors import ModelError, TransientError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    #: Called with what is being done, how much of it is done, and how much there is (0: not known).
+    #: Called with what is being done, how many bytes of it are done, and how many there are (0: not known, or no matter of bytes).
     Progress = Callable[[str, int, int], None]
 
 MANIFEST = "manifest.json"
@@ -63,14 +63,24 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def installed(models_folder: Path) -> list[InstalledModel]:
-    """The models in ``models_folder``, by name; their files are not hashed. A damaged manifest raises ModelError."""
+def folders(models_folder: Path) -> list[Path]:
+    """The folders of the installed models, by name."""
     if not models_folder.is_dir():
         return []
-    folders = (
-        path for path in models_folder.iterdir() if not path.name.startswith(".") and (path / MANIFEST).is_file()
-    )
-    return sorted((_describe(folder, read_manifest(folder)) for folder in folders), key=lambda model: model.name)
+    return sorted(path.parent for path in models_folder.glob(f"[!.]*/{MANIFEST}"))
+
+
+def installed(models_folder: Path) -> list[InstalledModel]:
+    """The models in ``models_folder``, by name; their files are not hashed. Raise ModelError for a damaged manifest."""
+    return [_describe(folder, read_manifest(folder)) for folder in folders(models_folder)]
+
+
+def name_of(folder: Path) -> str:
+    """The name of the model in ``folder``; the folder's own where the manifest cannot tell."""
+    try:
+        return str(read_manifest(folder)["name"])
+    except ModelError:
+        return folder.name
 
 
 def read(folder: Path) -> InstalledModel | None:
@@ -137,8 +147,10 @@ def _describe(folder: Path, manifest: Mapping[str, Any]) -> InstalledModel:
 
 @contextmanager
 def locked(models_folder: Path, progress: Progress) -> Iterator[None]:
-    """Create ``models_folder`` (0700) and hold it against other pulls; wait for one that is running."""
-    models_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Create ``models_folder`` (0700, as are the folders above it) and hold it against other pulls; wait for one that is running."""
+    for folder in (*reversed(models_folder.parents), models_folder):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(models_folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

