@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,9 +64,9 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def config(home: Path) -> Iterator[Config]:
+def config(home: Path) -> Config:
     """The configuration of a home with the tiny model and short waits."""
-    yield write_config(home)
+    return write_config(home)
 
 
 def write_config(home: Path, **sections: dict[str, object]) -> Config:

@@ -92,11 +92,11 @@ def document(job: Job) -> dict[str, Any]:
 @json_option
 def show(config: Config, identifier: str, as_json: bool) -> None:
     """One job with its history. ID is a job's number or the beginning of a recording's id."""
-    from daemon.operations import find_job
     from daemon.store import audit, recordings
+    from daemon.store import jobs as queue
 
     with reading(config) as session:
-        job = find_job(session, identifier)
+        job = queue.find(session, identifier)
         found = document(job)
         found["arrivals"] = [
             {

@@ -24,11 +24,10 @@ CATEGORIES = ("symptom", "anatomy", "condition", "drug", "procedure", "test", "u
 def show(config: Config, identifier: str, as_json: bool) -> None:
     """One recording with its transcript and medical terms. ID is a job's number or the beginning of a recording's id."""
     from daemon.documents import error_document, transcript_document
-    from daemon.operations import find_job
-    from daemon.store import transcripts
+    from daemon.store import jobs, transcripts
 
     with reading(config) as session:
-        job = find_job(session, identifier)
+        job = jobs.find(session, identifier)
         transcript = transcripts.latest(session, job.recording_id)
         if transcript is not None:
             document = transcript_document(transcript)

@@ -9,12 +9,14 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from daemon.store import audit
+from daemon.store import audit, recordings
 from daemon.store.schema import ENDED, IN_WORK, WAITING, Job, JobState
 from medasr.errors import FatalError, Reason
 
 #: The longest wait between two attempts.
 LONGEST_WAIT = timedelta(hours=1)
+#: A number with at most so many digits is a job, anything longer the beginning of a recording's id.
+_JOB_DIGITS = 6
 
 
 def next_waiting(session: Session, *, now: datetime) -> Job | None:
@@ -150,6 +152,16 @@ def of_recording(session: Session, recording_id: str) -> Job:
     """Return the latest job of a recording."""
     query = select(Job).options(joinedload(Job.recording)).where(Job.recording_id == recording_id)
     return session.scalars(query.order_by(Job.id.desc()).limit(1)).one()
+
+
+def find(session: Session, identifier: str) -> Job:
+    """Given a job's number or the beginning of a recording's id, return the job. Raise FatalError when there is none."""
+    if identifier.isdecimal() and len(identifier) <= _JOB_DIGITS:
+        job = session.get(Job, int(identifier), options=[joinedload(Job.recording)])
+        if job is None:
+            raise FatalError(f"there is no job {identifier}; `medasrd jobs list` shows them")
+        return job
+    return of_recording(session, recordings.find(session, identifier).id)
 
 
 def _get(session: Session, job_id: int, states: Sequence[JobState]) -> Job:
