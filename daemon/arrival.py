@@ -32,6 +32,8 @@ class IgnoreCode(StrEnum):
     EXTENSION = "EXTENSION"  # not among intake.extensions
     SIDECAR_WAITING = "SIDECAR_WAITING"  # metadata without its recording
     UNREADABLE_FOLDER = "UNREADABLE_FOLDER"  # a sub-folder that we may not read
+    TOO_BIG = "TOO_BIG"  # over intake.max_bytes
+    NO_SPACE = "NO_SPACE"  # taking it would leave less than intake.min_free_bytes
     # What happened when it was to be taken: tried again, less and less often.
     EMPTY = "EMPTY"  # no bytes yet
     PERMISSION = "PERMISSION"  # we may not read it, or not remove it

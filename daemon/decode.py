@@ -105,6 +105,11 @@ class DecodeServer:
         with self._turn:
             self._end_process()
 
+    def rest(self) -> None:
+        """End a process that has nothing to do; the next decode starts another."""
+        with self._turn:
+            self._end_process()
+
     def decode(self, source: int, sink: int, limits: DecodeLimits) -> AudioFacts:
         """Normalize a recording as :func:`medasr.audio.normalize` does, in a process of its own.
 

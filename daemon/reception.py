@@ -17,7 +17,8 @@ from pathlib import Path
 from daemon import sidecar, source, spool
 from daemon.arrival import Arrival, IgnoreCode, Ignored, NotTaken
 from daemon.crashpoint import crash_point
-from daemon.inbox import InboxRules, InboxWatch, Scan, WatchState, scan
+from daemon.ignore import InboxRules
+from daemon.inbox import InboxWatch, Scan, WatchState, scan
 from daemon.late import LateBytes, LateWatch
 from daemon.names import printable_name, safe_stem
 from daemon.pulse import Pulse

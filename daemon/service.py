@@ -120,7 +120,7 @@ class Service:
             self._busy_at = time.monotonic()
             return
         unload_after = self.config.engine.idle_unload_seconds
-        if unload_after and self.engine.running and time.monotonic() - self._busy_at > unload_after:
+        if unload_after and self.engine.pid is not None and time.monotonic() - self._busy_at > unload_after:
             self.engine.unload()
             self.decoder.rest()
         self.wake_worker.wait(IDLE_SECONDS if not self.once else TURN_SECONDS)
@@ -214,7 +214,7 @@ class Service:
                 else "ready"
                 if ready
                 else "loading"
-                if self.engine.running
+                if self.engine.pid is not None
                 else "unloaded",
                 "engine_restarts": self.engine.restarts,
                 "in_work": len(self.worker.in_work),

@@ -16,10 +16,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
-from daemon import outbox, spool
+from daemon import spool
 from daemon.crashpoint import crash_point
-from daemon.engine_host import Died, Failed
-from daemon.engine_protocol import Completed
+from daemon.engine_protocol import Completed, Died, Failed
+from daemon.outbox import Folder, deliver_quarantined, deliver_transcript
 from daemon.pulse import Pulse
 from daemon.store import jobs, recordings, transcripts
 from daemon.store.connection import Store
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from daemon.decode_server import DecodeLimits
-    from daemon.engine_host import EngineEvent
+    from daemon.engine_protocol import EngineEvent
     from medasr.types import AudioFacts
 
 logger = logging.getLogger(__name__)
@@ -88,8 +88,8 @@ class WorkerOptions:
 
     spool: Path
     samples: Path  #: folder for normalized samples between decoder and model
-    outbox: outbox.Folder
-    quarantine: outbox.Folder
+    outbox: Folder
+    quarantine: Folder
     max_attempts: int
     retry: timedelta
     backlog_seconds: float
@@ -324,12 +324,12 @@ class Worker:
     def _deliver_one(self, job: Job) -> str:
         if job.state == JobState.QUARANTINED:
             original = spool.recording_path(self.options.spool, job.recording_id)
-            return outbox.deliver_quarantined(self.options.quarantine, job, original)
+            return deliver_quarantined(self.options.quarantine, job, original)
         with self.store.read() as session:
             transcript = transcripts.latest(session, job.recording_id)
             if transcript is None:
                 raise FatalError(f"job {job.id} is {job.state} without a transcript; run `medasrd db check`")
-            return outbox.deliver_transcript(self.options.outbox, transcript)
+            return deliver_transcript(self.options.outbox, transcript)
 
     def _end_badly(self, job_id: int, reason: Reason, *, postpone: bool, trouble: str | None = None) -> None:
         with self.store.write() as session:

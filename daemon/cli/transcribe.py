@@ -48,8 +48,8 @@ def transcribe(config: Config, files: tuple[Path, ...], as_json: bool) -> None:
 def _transcribed(config: Config, files: tuple[Path, ...]) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Each file with its transcript or error as JSON, as they are finished."""
     from daemon.decode import DecodeServer
-    from daemon.engine_host import Completed, EngineHost, Failed
-    from daemon.engine_protocol import engine_options
+    from daemon.engine_host import EngineHost
+    from daemon.engine_protocol import Completed, Failed, engine_options
     from medasr.errors import RecordingError
 
     with ExitStack() as stack:
