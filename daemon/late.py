@@ -55,17 +55,18 @@ class LateWatch:
         self._seconds = seconds
         self._limit = limit
         self._kept: list[_Kept] = []
+        self._found: list[LateBytes] = []  # what gave way, until the next check
 
-    def keep(self, recording_id: str, arrival: Arrival, descriptor: int) -> list[LateBytes]:
-        """Take over the descriptor of an original that was just copied; return what had to give way and was written to."""
+    def keep(self, recording_id: str, arrival: Arrival, descriptor: int) -> None:
+        """Take over the descriptor of an original that was just copied."""
         now = self._clock()
         self._kept.append(_Kept(recording_id, arrival, descriptor, now, arrival.fingerprint, now))
         oldest, self._kept = self._kept[: -self._limit], self._kept[-self._limit :]
-        return self._release(oldest)
+        self._found += self._release(oldest)
 
-    def again(self, late: LateBytes) -> list[LateBytes]:
+    def again(self, late: LateBytes) -> None:
         """Take back what could not be copied now (it changed meanwhile, the disk is full): it will be reported again."""
-        return self.keep(late.recording_id, late.taken, late.descriptor)
+        self.keep(late.recording_id, late.taken, late.descriptor)
 
     def check(self) -> list[LateBytes]:
         """Look at all; return those that were written to and are quiet again, and let go of those kept long enough."""
@@ -74,12 +75,14 @@ class LateWatch:
             self._look(kept, now)
         done = [kept for kept in self._kept if self._is_done(kept, now)]
         self._kept = [kept for kept in self._kept if not self._is_done(kept, now)]
-        return self._release(done)
+        found, self._found = self._found, []
+        return found + self._release(done)
 
     def close(self) -> list[LateBytes]:
         """Let go of all; return those that were written to, quiet or not: their bytes vanish with the descriptor."""
         kept, self._kept = self._kept, []
-        return self._release(kept)
+        found, self._found = self._found, []
+        return found + self._release(kept)
 
     def __len__(self) -> int:
         """How many descriptors are kept."""
