@@ -22,8 +22,8 @@ _SPELLINGS = (
     ("gynaec", "gynec", "", ""),
     ("haem", "hem", r"\b|[abd-z]", "[ao]"),  # haemorrhage, but chemotherapy
     ("leuco", "leuko", "", ""),
-    ("oedem", "edem", r"\b|[a-np-z]", "a"),
-    ("oesoph", "esoph", r"\b|[a-np-z]", ""),
+    ("oedem", "edem", "", "a"),
+    ("oesoph", "esoph", "", ""),
     ("oestr", "estr", r"\b", ""),
     ("orthopaed", "orthoped", "", ""),
     ("paed", "ped", r"\b", "i"),

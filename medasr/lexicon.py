@@ -27,7 +27,7 @@ SHIPPED = Path(__file__).with_name("data") / "lexicon.csv"
 class Lexicon:
     """The terms to look for, sorted by category and term, ready for matching."""
 
-    terms: tuple[Term, ...]
+    terms: tuple[Term, ...] = field(repr=False)
     sha256: str  #: of the terms, categories and variants, whatever their order: equal lexicons find equal terms
     index: TermIndex = field(repr=False, compare=False)
 

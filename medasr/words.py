@@ -60,10 +60,10 @@ def split_form(form: str) -> list[str]:
 def _gap(between: str, before: str) -> Gap:
     if between == " ":
         return Gap.SPACE
+    if between and ((between[0] == "." and len(before) == 1) or (between[0] in "'’" and before[-1] == "s")):
+        between = between[1:]  # H. pylori, Graves' disease
     if not between:
         return Gap.NOTHING
-    if (between[0] == "." and len(before) == 1) or (between[0] in "'’" and before[-1] == "s"):
-        between = between[1:]  # H. pylori, Graves' disease
     if between in _HYPHENS:
         return Gap.HYPHEN
     return Gap.SPACE if between == "/" or between.isspace() else Gap.BARRIER
