@@ -12,36 +12,34 @@ import socket
 
 logger = logging.getLogger(__name__)
 
-
-def ready(status: str) -> None:
-    """Report that start-up is over; ``status`` is the line that ``systemctl status`` shows."""
-    _send(READY="1", STATUS=status)
+#: Longest wait for a service manager whose queue is full.
+SEND_SECONDS = 1.0
 
 
-def status(text: str) -> None:
-    """Replace the line that ``systemctl status`` shows: counts and states, never a name or a text."""
-    _send(STATUS=text)
+def notify(*fields: str) -> None:
+    """Tell the service manager: ``READY=1``, ``STATUS=3 waiting``, ``WATCHDOG=1``, ``EXTEND_TIMEOUT_USEC=60000000``, ``STOPPING=1``.
 
-
-def alive() -> None:
-    """Feed the watchdog. Call it only when the work itself has moved: else a hang is blessed."""
-    _send(WATCHDOG="1")
-
-
-def extend_timeout(seconds: float) -> None:
-    """Ask for ``seconds`` more, from now, for the start or stop in progress."""
-    _send(EXTEND_TIMEOUT_USEC=str(round(seconds * 1_000_000)))
-
-
-def stopping(status: str) -> None:
-    """Report that the daemon is on its way out."""
-    _send(STOPPING="1", STATUS=status)
+    Given fields of ``NAME=value``; a line break within one becomes a space, as it would begin a field of its own. A status shows
+    counts and states, never a name or a text.
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]  # Linux's abstract namespace
+    message = "\n".join(" ".join(field.split()) for field in fields)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.settimeout(SEND_SECONDS)
+            channel.sendto(message.encode(), address)
+    except OSError as error:
+        logger.warning("the service manager could not be told", extra={"code": error.errno})
 
 
 def watchdog_seconds() -> float | None:
-    """How long the manager waits for :func:`alive` before it kills us; None when this process is not watched.
+    """How long the manager waits for ``WATCHDOG=1`` before it kills us; None when this process is not watched.
 
-    Ping at least twice in that time.
+    Ping at least twice in that time, and only when the work itself has moved: else a hang is blessed.
     """
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None  # the variables were inherited from a watched parent
@@ -49,19 +47,3 @@ def watchdog_seconds() -> float | None:
     if not microseconds.isascii() or not microseconds.isdigit() or int(microseconds) == 0:
         return None
     return int(microseconds) / 1_000_000
-
-
-def _send(**fields: str) -> None:
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]  # Linux's abstract namespace
-    # A line break within a value would start a field of its own.
-    message = "\n".join(f"{name}={' '.join(value.split())}" for name, value in fields.items())
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            channel.settimeout(1.0)
-            channel.sendto(message.encode(), address)
-    except OSError as error:
-        logger.warning("the service manager could not be told", extra={"code": error.errno})

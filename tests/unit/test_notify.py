@@ -27,28 +27,18 @@ def received(manager: socket.socket) -> list[str]:
     return manager.recv(4096).decode().split("\n")
 
 
-def test_ready_comes_with_a_status_line(manager: socket.socket) -> None:
-    notify.ready("waiting for recordings")
-    assert received(manager) == ["READY=1", "STATUS=waiting for recordings"]
-
-
-def test_the_watchdog_is_fed(manager: socket.socket) -> None:
-    notify.alive()
+def test_a_field_reaches_the_manager(manager: socket.socket) -> None:
+    notify.notify("WATCHDOG=1")
     assert received(manager) == ["WATCHDOG=1"]
 
 
-def test_more_time_is_asked_for_in_microseconds(manager: socket.socket) -> None:
-    notify.extend_timeout(90.5)
-    assert received(manager) == ["EXTEND_TIMEOUT_USEC=90500000"]
+def test_several_fields_travel_in_one_datagram(manager: socket.socket) -> None:
+    notify.notify("READY=1", "STATUS=waiting for recordings")
+    assert received(manager) == ["READY=1", "STATUS=waiting for recordings"]
 
 
-def test_stopping_is_announced(manager: socket.socket) -> None:
-    notify.stopping("releasing 2 jobs")
-    assert received(manager) == ["STOPPING=1", "STATUS=releasing 2 jobs"]
-
-
-def test_a_line_break_in_a_status_cannot_forge_a_field(manager: socket.socket) -> None:
-    notify.status("3 waiting\nWATCHDOG=trigger")
+def test_a_line_break_in_a_field_cannot_forge_another(manager: socket.socket) -> None:
+    notify.notify("STATUS=3 waiting\nWATCHDOG=trigger")
     assert received(manager) == ["STATUS=3 waiting WATCHDOG=trigger"]
 
 
@@ -59,7 +49,7 @@ def test_without_a_manager_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> N
         raise AssertionError("a socket was opened")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    notify.ready("ready")
+    notify.notify("READY=1")
 
 
 def test_a_manager_that_is_gone_stops_nothing(
@@ -67,7 +57,7 @@ def test_a_manager_that_is_gone_stops_nothing(
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
     with caplog.at_level(logging.WARNING):
-        notify.alive()
+        notify.notify("WATCHDOG=1")
     assert caplog.messages == ["the service manager could not be told"]
 
 
