@@ -97,11 +97,11 @@ class Service:
                 schedule.start()
                 stack.callback(schedule.stop)
             self._load_model()
-            notify.notify("READY=1")
+            notify.ready("transcribing what arrives")
             logger.info("ready", extra={"pid": os.getpid()})
             while not self.stopping.is_set() and not (self.once and self._finished()):
                 self._turn_worker()
-            notify.notify("STOPPING=1")
+            notify.stopping("putting back what is in work")
             self.engine.stop()
             self.worker.release()
         self.intake.close()
@@ -139,7 +139,7 @@ class Service:
         """Load the weights; systemd is asked for patience meanwhile."""
         self.engine.ensure_started()
         while self.engine.ready is None and not self.stopping.is_set():
-            notify.notify(f"EXTEND_TIMEOUT_USEC={EXTENSION_SECONDS * 1_000_000}")
+            notify.extend_timeout(EXTENSION_SECONDS)
             self.worker.pulse.expect(EXTENSION_SECONDS)
             self.engine.poll(TURN_SECONDS)
             if not self.engine.healthy:
@@ -154,7 +154,7 @@ class Service:
             if late:
                 logger.error("no sign of life", extra={"code": ",".join(late)})
             else:
-                notify.notify("WATCHDOG=1")
+                notify.alive()
         self.decoder.stop()
 
     def _guarded(self, target: Callable[[], None]) -> Callable[[], None]:
