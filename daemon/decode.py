@@ -164,28 +164,31 @@ class DecodeServer:
         except TimeoutError:
             self._end_process(patience=0)
             raise TransientError(f"the decode server was not ready within {START_SECONDS:.0f} s") from None
-        if greeting != READY:
-            self._end_process()
-            if self._stopped:
-                raise TransientError("the decode server is stopped")
-            raise FatalError(
-                "the decode server cannot run; its message is above, and `medasrd doctor` says what is missing"
-            )
+        if greeting == READY:
+            return
+        exit_code = self._end_process()
+        if self._stopped or exit_code < 0:  # killed, by us or by somebody else
+            raise TransientError("the decode server was stopped while it started")
+        raise FatalError(
+            "the decode server cannot run; its message is above, and `medasrd doctor` says what is missing"
+        )
 
-    def _end_process(self, patience: float = STOP_SECONDS) -> None:
-        """Close the channel, which tells the server to leave, and see it gone."""
+    def _end_process(self, patience: float = STOP_SECONDS) -> int:
+        """Close the channel, which tells the server to leave, see it gone, and return its exit code; 0 if there was none."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None
         if self._process is None:
-            return
+            return 0
         try:
             self._process.wait(patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        logger.info("decode server ended", extra={"exit_code": self._process.returncode})
+        exit_code = self._process.returncode
         self._process = None
+        logger.info("decode server ended", extra={"exit_code": exit_code})
+        return exit_code
 
 
 def _environment() -> dict[str, str]:
@@ -195,7 +198,7 @@ def _environment() -> dict[str, str]:
     return {
         **kept,
         **threads,
-        "PYTHONPATH": os.pathsep.join(str(Path(folder).absolute()) for folder in sys.path if folder),
+        "PYTHONPATH": os.pathsep.join(str(Path(folder).absolute()) for folder in sys.path),
     }
 
 

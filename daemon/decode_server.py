@@ -84,9 +84,9 @@ class Decoder(Protocol):
 
 def main() -> None:
     """Serve until the daemon closes its end of the socket."""
-    decoder = cast("Decoder", importlib.import_module(sys.argv[1] if len(sys.argv) > 1 else "medasr.audio"))
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)  # a signal to the whole group must not take a decode in flight with it
+    decoder = cast("Decoder", importlib.import_module(sys.argv[1] if len(sys.argv) > 1 else "medasr.audio"))
     daemon = socket.socket(fileno=os.dup(0))
     _silence(0)
     _warm_up(decoder)
@@ -235,17 +235,17 @@ def _confine(limits: DecodeLimits, server: int) -> None:
         os._exit(1)
     for output in (1, 2):
         _silence(output)  # mpg123 prints what it finds in hostile bytes
-    ceiling = math.ceil(limits.seconds_ceiling)
     sink_bytes = math.ceil(limits.max_seconds + 1) * 16_000 * 4
     for limit, value in (
         (resource.RLIMIT_AS, _address_space() + limits.memory_bytes),
-        (resource.RLIMIT_CPU, ceiling + 1),
         (resource.RLIMIT_FSIZE, sink_bytes),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_CORE, 0),  # a core dump would hold the patient's voice
     ):
         resource.setrlimit(limit, (value, value))
+    ceiling = math.ceil(limits.seconds_ceiling)
+    resource.setrlimit(resource.RLIMIT_CPU, (ceiling + 1, ceiling + 5))  # at the first SIGXCPU, at the second SIGKILL
     _set_clock(limits.seconds_floor)
 
 

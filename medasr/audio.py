@@ -8,6 +8,7 @@ docs/normalization.md tells the rules and their reasons.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from medasr.containers import CONTAINERS, completeness, identify
+from medasr.containers import CONTAINERS, identify, read_promise
 from medasr.downmix import FULL_SCALE, FULL_SCALE_8_BIT, ChannelStatistics, Downmix
 from medasr.errors import Reason, RecordingError
 from medasr.levels import FrameLevels, Loudness, decibels, limit
@@ -75,14 +76,16 @@ def inspect(source: int) -> AudioHeader:
     """Read a recording's header.
 
     Given the descriptor of a regular file, return what the header says without judging it and without decoding. Raise
-    RecordingError: NO_AUDIO for an empty file, BAD_FORMAT for anything but WAV, FLAC, OGG and MP3.
+    RecordingError: NO_AUDIO for an empty file, BAD_FORMAT for anything but WAV, FLAC, OGG and MP3, BAD_RATE for 0 Hz.
     """
     if os.fstat(source).st_size == 0:
         raise RecordingError(Reason.NO_AUDIO, "the file is empty")
     container = identify(source)
-    promise = completeness(source, container) if container else None
+    promise = read_promise(source, container) if container else None
     if promise is None:
         raise RecordingError(Reason.BAD_FORMAT, "not a WAV, FLAC, OGG or MP3 recording; convert it to one of these")
+    if promise.sample_rate == 0:  # libsndfile calls this an internal error of its own
+        raise RecordingError(Reason.BAD_RATE, "the header says 0 Hz")
     with _open(source) as recording:
         frames = recording.frames if recording.frames < _UNKNOWN_FRAMES else None
         return AudioHeader(
@@ -127,7 +130,7 @@ def normalize(source: int, sink: int, limits: AudioLimits | None = None) -> Audi
         dc_offset=downmix.dc_offset,
         clipped_share=downmix.clipped_share,
         snr_db=loudness.snr_db,
-        gain_db=loudness.gain_db + decibels(scale**2),
+        gain_db=loudness.gain_db + 20 * math.log10(scale),
         warnings=(*downmix.warnings, *(("TRUNCATED",) if truncated else ())),
     )
 

@@ -21,9 +21,10 @@ _MP3_SLACK_FRAMES = 2 * 1152  # whether the Xing frame itself, and the padding o
 
 
 @dataclass(frozen=True, kw_only=True)
-class Completeness:
+class Promise:
     """How much a container promises, and whether its end is already known to be missing."""
 
+    sample_rate: int | None = None  #: Hz; None where only libsndfile reads it
     declared_frames: int | None = None  #: None: the header does not say
     counts_frames: bool = False  #: the frame count that libsndfile reports is a promise, not an estimate
     slack_frames: int = 0  #: by how much encoders of this container are known to miscount
@@ -44,18 +45,20 @@ def identify(source: int) -> str | None:
     return None
 
 
-def completeness(source: int, container: str) -> Completeness | None:
+def read_promise(source: int, container: str) -> Promise | None:
     """What a file of this container promises; None when its header is not usable. The descriptor's position is not moved."""
     if container == "WAV":
         header = read_wav_header(source)
         if header is None:
             return None
-        return Completeness(declared_frames=header.declared_frames, truncated=header.truncated)
+        return Promise(
+            sample_rate=header.sample_rate, declared_frames=header.declared_frames, truncated=header.truncated
+        )
     if container == "OGG":
-        return Completeness(truncated=not _ogg_stream_ends(source))
+        return Promise(truncated=not _ogg_stream_ends(source))
     if container == "MP3":
-        return Completeness(counts_frames=_mp3_counts_frames(source), slack_frames=_MP3_SLACK_FRAMES)
-    return Completeness(counts_frames=True)
+        return Promise(counts_frames=_mp3_counts_frames(source), slack_frames=_MP3_SLACK_FRAMES)
+    return Promise(counts_frames=True)
 
 
 def _is_mpeg_frame(start: bytes) -> bool:
@@ -75,8 +78,11 @@ def _mp3_counts_frames(source: int) -> bool:
 
 
 def _ogg_stream_ends(source: int) -> bool:
-    """Whether the last page carries the end-of-stream flag, which a cut or never finished stream lacks."""
+    """Whether the last page is whole and carries the end-of-stream flag, which a cut or never finished stream lacks."""
     size = os.fstat(source).st_size
-    tail = os.pread(source, _OGG_PAGE_MAX, max(0, size - _OGG_PAGE_MAX))
-    page = tail.rfind(b"OggS\x00")
-    return page >= 0 and len(tail) > page + 5 and bool(tail[page + 5] & _END_OF_STREAM)
+    tail = os.pread(source, 2 * _OGG_PAGE_MAX, max(0, size - 2 * _OGG_PAGE_MAX))
+    page = tail[tail.rfind(b"OggS\x00") :]
+    if len(page) < 27 or not page[5] & _END_OF_STREAM:
+        return False
+    body_sizes = page[27 : 27 + page[26]]  # one byte for each of the page's segments
+    return len(page) >= 27 + page[26] + sum(body_sizes)

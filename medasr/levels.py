@@ -26,6 +26,8 @@ NOISE_PERCENTILE = 10.0
 SPEECH_ABOVE_NOISE_DB = 6.0
 SPEECH_TRIM_PERCENTILE = 95.0  #: louder frames are knocks and coughs, which must not set the level of the speech
 
+SPEECH_RANGE_DB = 15.9  #: quieter frames are pauses; the margin of ITU-T P.56's active speech level
+
 TARGET_DBFS = -23.0
 MAX_GAIN_DB = 30.0
 NOISE_CEILING_DBFS = -50.0
@@ -81,8 +83,9 @@ class FrameLevels:
     def loudness(self) -> Loudness:
         """Speech level, noise level and their ratio, once every sample has been added.
 
-        The noise is the 10th percentile of the audible frames. Frames 6 dB above it are speech; their level is their mean
-        power without the loudest 5 %. Where nothing stands out, everything audible is taken for the signal.
+        The noise is the 10th percentile of the audible frames. Frames 6 dB above it are speech; its level is their mean power
+        without the loudest 5 % and without those more than 15.9 dB below the others' mean. Where nothing stands out,
+        everything audible is taken for the signal.
         """
         counts = self._counts.copy()
         if not counts.any() and len(self._rest):  # shorter than a frame
@@ -95,6 +98,7 @@ class FrameLevels:
         if not active.any():
             return Loudness(speech_dbfs=decibels(_mean_power(counts)), noise_dbfs=noise, snr_db=None)
         active[_percentile(active, SPEECH_TRIM_PERCENTILE) < _LEVELS] = 0
+        active[decibels(_mean_power(active)) - SPEECH_RANGE_DB > _LEVELS] = 0
         power = _mean_power(active)
         return Loudness(speech_dbfs=decibels(power), noise_dbfs=noise, snr_db=decibels(power / 10 ** (noise / 10) - 1))
 

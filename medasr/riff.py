@@ -25,6 +25,7 @@ _FIXED_FRAME_TAGS = frozenset({0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE})
 class WavHeader:
     """The promise of a WAV header and how much of it was kept."""
 
+    sample_rate: int | None  #: Hz; None without a fmt chunk
     declared_bytes: int | None  #: of samples; None where the header leaves the length open
     declared_frames: int | None  #: None where the header does not say
     present_bytes: int  #: from the first sample to the end of the file
@@ -43,15 +44,21 @@ def read_wav_header(source: int) -> WavHeader | None:
     """
     size = os.fstat(source).st_size
     order = ">" if os.pread(source, 4, 0) == b"RIFX" else "<"
-    align, fact, long_length = 0, None, None
+    rate, align, fact, long_length = None, 0, None, None
     position = 12
     for _ in range(MAX_CHUNKS):
         name, length = _chunk(source, position, order)
         body = position + 8
         if name == b"data":
-            return _promise(_declared(length, long_length), align, fact, max(0, size - body))
+            declared = _declared(length, long_length)
+            return WavHeader(
+                sample_rate=rate,
+                declared_bytes=declared,
+                declared_frames=_frames(declared, align, fact),
+                present_bytes=max(0, size - body),
+            )
         if name == b"fmt ":
-            align = _frame_bytes(os.pread(source, 16, body), order)
+            rate, align = _format(os.pread(source, 16, body), order)
         elif name == b"fact" and length >= 4:
             fact = _integer(os.pread(source, 4, body), order + "I")
         elif name == b"ds64":
@@ -62,12 +69,11 @@ def read_wav_header(source: int) -> WavHeader | None:
     return None
 
 
-def _promise(declared: int | None, align: int, fact: int | None, present: int) -> WavHeader:
-    """``align`` is 0 for compressed formats, whose number of frames only the fact chunk knows."""
-    frames = fact
-    if align:
-        frames = None if declared is None else declared // align
-    return WavHeader(declared_bytes=declared, declared_frames=frames, present_bytes=present)
+def _frames(declared: int | None, align: int, fact: int | None) -> int | None:
+    """Frames promised; of compressed formats, whose ``align`` is 0, only the fact chunk knows."""
+    if not align:
+        return fact
+    return None if declared is None else declared // align
 
 
 def _declared(length: int, long_length: int | None) -> int | None:
@@ -87,12 +93,12 @@ def _chunk(source: int, position: int, order: str) -> tuple[bytes, int]:
     return header[:4], struct.unpack(order + "I", header[4:])[0]
 
 
-def _frame_bytes(body: bytes, order: str) -> int:
-    """Bytes of one frame, 0 where frames have no fixed size."""
+def _format(body: bytes, order: str) -> tuple[int | None, int]:
+    """The sampling rate, and the bytes of one frame: 0 where frames have no fixed size."""
     if len(body) < 16:
-        return 0
-    tag, _, _, _, align, _ = struct.unpack(order + "HHIIHH", body)
-    return int(align) if tag in _FIXED_FRAME_TAGS else 0
+        return None, 0
+    tag, _, rate, _, align, _ = struct.unpack(order + "HHIIHH", body)
+    return int(rate), int(align) if tag in _FIXED_FRAME_TAGS else 0
 
 
 def _integer(body: bytes, layout: str) -> int | None:
