@@ -41,15 +41,13 @@ def open_arrival(arrival: Arrival) -> int:
     try:
         with _folder_of(arrival) as folder:
             descriptor = os.open(arrival.name, _OPEN_FILE, dir_fd=folder)
+        with _closing_on_error(descriptor):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or (status.st_dev, status.st_ino) != (arrival.device, arrival.inode):
+                raise Changed
     except OSError as error:
-        raise _not_taken(error) from None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or (status.st_dev, status.st_ino) != (arrival.device, arrival.inode):
-            raise Changed
-    except BaseException:
-        os.close(descriptor)
-        raise
+        code = refusal(error)
+        raise (Changed() if code is IgnoreCode.CHANGED else NotTaken(code)) from None
     return descriptor
 
 
@@ -114,6 +112,10 @@ def _folder_of(arrival: Arrival) -> Iterator[int]:
         os.close(folder)
 
 
-def _not_taken(error: OSError) -> NotTaken:
-    code = refusal(error)
-    return Changed() if code is IgnoreCode.CHANGED else NotTaken(code)
+@contextmanager
+def _closing_on_error(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        os.close(descriptor)
+        raise

@@ -59,9 +59,14 @@ class Ledger:
     """Stands for the database: what is in here has been committed, and survives a crash."""
 
     rows: dict[str, str] = field(default_factory=dict)  # recording id → sha256
+    _ids: dict[str, str] = field(default_factory=dict)
+
+    def enter(self, copied: Copied) -> None:
+        self.rows[copied.recording_id] = copied.sha256
+        self._ids[copied.sha256] = copied.recording_id
 
     def id_of(self, sha256: str) -> str | None:
-        return next((recording_id for recording_id, known in self.rows.items() if known == sha256), None)
+        return self._ids.get(sha256)
 
 
 class Intake:
@@ -81,7 +86,7 @@ class Intake:
         sweep(self.spool)
         for orphan in list(orphans(self.spool, ledger.rows)):
             if ledger.id_of(orphan.sha256) is None:
-                ledger.rows[orphan.recording_id] = orphan.sha256
+                ledger.enter(orphan)
             else:
                 discard(self.spool, [orphan.recording_id])
 
@@ -146,7 +151,8 @@ class Intake:
         discard(self.spool, {copied.recording_id for copied in copies} - {copied.recording_id for copied in new})
         publish(self.spool, new)
         self.hook("before_commit")
-        self.ledger.rows.update({copied.recording_id: copied.sha256 for copied in new})
+        for copied in new:
+            self.ledger.enter(copied)
         self.hook("after_commit")
 
     def _take_late(self) -> None:
