@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 
+_FIVE_DIGITS = "[0-9]" * 5
+
 #: The only files that are fetched from a hub or copied from a directory, as patterns of fnmatch.
 FILES = (
     WEIGHTS,
     WEIGHTS_INDEX,
-    "model-?????-of-?????.safetensors",
+    f"model-{_FIVE_DIGITS}-of-{_FIVE_DIGITS}.safetensors",
     "config.json",
     "generation_config.json",
     "preprocessor_config.json",
@@ -157,8 +159,8 @@ def _attention(prefix: str, width: int) -> Shapes:
 
 
 def refuse_unsafe(folder: Path) -> None:
-    """Raise ModelError, naming the file, when anything in or under ``folder`` is a pickle or code."""
-    for path in sorted(folder.rglob("*")):
+    """Raise ModelError, naming the file, when anything in ``folder`` is a pickle or code."""
+    for path in sorted(folder.iterdir()):
         if path.suffix.lower() in UNSAFE:
             raise ModelError(
                 f"{path} can run code when it is loaded, so this folder is refused. Convert the model once, on a machine without "

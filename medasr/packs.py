@@ -126,7 +126,7 @@ def _resolve(name: str) -> _Reference:
     """What ``name`` stands for. Raise ModelError, saying what would be accepted, when it stands for nothing."""
     if name in PACKS:
         return _Reference(name=name, folder=name, pack=PACKS[name])
-    if name.startswith(("/", "~", ".")) or Path(name).is_dir():
+    if name.startswith(("/", "~", ".")) or (name and Path(name).is_dir()):
         directory = Path(name).expanduser().resolve()
         mark = hashlib.sha256(str(directory).encode()).hexdigest()[:8]
         readable = re.sub(r"[^\w.-]", "_", directory.name).lstrip(".")
