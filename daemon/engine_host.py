@@ -255,9 +255,10 @@ class EngineHost:
             memory = self._fault.error in _MEMORY_ERRORS
             fault = f"{self._fault.error} at {self._fault.position}"
             return self._lose(EngineFailure.OUT_OF_MEMORY if memory else EngineFailure.CRASHED, fault)
+        fault = "closed its pipe" if status is None else f"exit status {status}"
         # Nobody but the kernel's out-of-memory killer sends SIGKILL without being asked to.
         killed = status == -signal.SIGKILL
-        return self._lose(EngineFailure.OUT_OF_MEMORY if killed else EngineFailure.CRASHED, f"exit status {status}")
+        return self._lose(EngineFailure.OUT_OF_MEMORY if killed else EngineFailure.CRASHED, fault)
 
     def _lose(self, kind: EngineFailure, fault: str, tried: int | None = None) -> list[EngineEvent]:
         """Bury the child, and settle with how much less the next one tries and which recordings it gets first."""

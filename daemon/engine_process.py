@@ -83,15 +83,20 @@ class EngineProcess:
             for body in self._frames.feed(data):
                 yield decode_reply(body)
 
-    def end(self, grace_seconds: float = 0.0) -> int:
-        """End it, asking first when there is grace; release everything and return its exit status (minus the signal)."""
+    def end(self, grace_seconds: float = 0.0) -> int | None:
+        """End it, asking first when there is grace, and release everything.
+
+        Return the status with which it ended by itself (minus the signal), or None when it had to be killed.
+        """
+        status = None
         if grace_seconds > 0:
             self.send(Stop())
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(grace_seconds)
+                status = self._process.wait(grace_seconds)
         self._process.kill()
+        self._process.wait()
         for pipe in self._pipes:
             if pipe.fileno() in self._selector.get_map():
                 self._selector.unregister(pipe.fileno())
             pipe.close()
-        return self._process.wait()
+        return status
