@@ -131,7 +131,7 @@ def delivered(session: Session, job_id: int, *, output_name: str, now: datetime)
 
 def counts(session: Session) -> dict[JobState, int]:
     """Return how many jobs are in each state."""
-    rows = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).tuples().all())
+    rows = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
     return {state: rows.get(state, 0) for state in JobState}
 
 

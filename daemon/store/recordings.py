@@ -134,7 +134,7 @@ def arrivals(session: Session, recording_id: str) -> Sequence[Arrival]:
 
 def hashes(session: Session) -> Iterator[tuple[str, str]]:
     """Give every recording's id and sha256, without holding them all."""
-    yield from session.execute(select(Recording.id, Recording.sha256)).yield_per(1000).tuples()
+    yield from session.execute(select(Recording.id, Recording.sha256)).yield_per(1000)
 
 
 def find(session: Session, identifier: str) -> Recording:

@@ -211,4 +211,4 @@ def occurrences(session: Session, term: str, *, limit: int) -> Sequence[tuple[Te
         .where(func.lower(TermHitRow.term) == term.lower())
         .order_by(TranscriptRow.id.desc(), TermHitRow.position)
     )
-    return [(hit, recording) for hit, recording in session.execute(query.limit(limit)).tuples()]
+    return [(hit, recording) for hit, recording in session.execute(query.limit(limit))]
