@@ -11,6 +11,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import click
+
 from medasr import installation
 from medasr.packs import PACKS, pull
 from tests.support.whisper_packs import write_pack
@@ -24,11 +26,11 @@ def main() -> None:
     count = 0
 
     def stand_still() -> None:
-        print(f"at {point}", flush=True)
+        click.echo(f"at {point}")
         sys.stdin.readline()
 
     def progress(action: str, done: int, total: int) -> None:
-        print(action, flush=True)
+        click.echo(action)
         if action.startswith(point):
             stand_still()
 
