@@ -67,6 +67,7 @@ class Store:
             Session(self._writer, expire_on_commit=False) as session,
             session.begin(),
         ):
+            session.connection()  # BEGIN IMMEDIATE now, not at the first statement
             yield session
 
     @contextmanager

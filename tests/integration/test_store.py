@@ -275,7 +275,7 @@ class TestTheAuditTrail:
 class TestOpening:
     def test_readers_cannot_write(self, store: Store) -> None:
         reader = Store(store.path, writable=False)
-        with pytest.raises(OperationalError, match="readonly|query_only|attempt to write"), reader.read() as session:
+        with pytest.raises(OperationalError, match="readonly"), reader.read() as session:
             session.connection().exec_driver_sql("DELETE FROM jobs")
         with pytest.raises(StoreError), reader.write():
             pass
