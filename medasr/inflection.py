@@ -8,6 +8,8 @@ The rules know the shapes that matter in medicine, not English.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 
 #: British, American, what stands before both, and what follows: regular expressions, the one before as for a lookbehind.
 _SPELLINGS = (
@@ -64,29 +66,44 @@ _CLASSICAL_ENDINGS = (
     ("nx", "nges"),  # phalanx
 )
 _SHORTEST_CLASSICAL = 5
+_CLASSICAL = tuple(one for one, _ in _CLASSICAL_ENDINGS)
 _SIBILANTS = ("s", "x", "z", "ch", "sh")
+_VOWELS = frozenset("aeiou")
 
 
-def _compile(written: int, wanted: int) -> tuple[re.Pattern[str], dict[str, str]]:
+_AMERICAN_FOR = {british: american for british, american, _, _ in _SPELLINGS}
+_BRITISH_FOR = {american: british for british, american, _, _ in _SPELLINGS}
+
+
+def _compile(literals: Iterable[str]) -> re.Pattern[str]:
     """Make one pattern of all rules. Each begins with its literal, so that most are ruled out by one character."""
     rules = []
-    for rule in _SPELLINGS:
-        literal, before, after = rule[written], rule[2], rule[3]
+    for literal, (_, _, before, after) in zip(literals, _SPELLINGS, strict=True):
         contexts = "|".join(f"(?<={context}{literal})" for context in before.split("|"))
         rules.append(f"{literal}(?:{contexts})(?={after})")
-    return re.compile("|".join(rules)), {rule[written]: rule[wanted] for rule in _SPELLINGS}
+    return re.compile("|".join(rules))
 
 
-_BRITISH = _compile(0, 1)
-_AMERICAN = _compile(1, 0)
+_BRITISH = _compile(rule[0] for rule in _SPELLINGS)
+_AMERICAN = _compile(rule[1] for rule in _SPELLINGS)
 
 
+def _americanize(match: re.Match[str]) -> str:
+    return _AMERICAN_FOR[match.group()]
+
+
+def _britishize(match: re.Match[str]) -> str:
+    return _BRITISH_FOR[match.group()]
+
+
+@lru_cache(maxsize=65_536)
 def spellings(word: str) -> tuple[str, ...]:
     """Give ``word`` (in lower case), then its other spellings: British if it is American, American if it is British."""
-    found = {word: None}
-    for pattern, others in (_BRITISH, _AMERICAN):
-        found[pattern.sub(lambda match, others=others: others[match.group()], word)] = None  # type: ignore[misc]
-    return tuple(found)
+    american = _BRITISH.sub(_americanize, word)
+    british = _AMERICAN.sub(_britishize, word)
+    if word == american == british:
+        return (word,)
+    return tuple(dict.fromkeys((word, american, british)))
 
 
 def plurals(word: str, *, classical: bool = True) -> tuple[str, ...]:
@@ -97,13 +114,13 @@ def plurals(word: str, *, classical: bool = True) -> tuple[str, ...]:
     """
     if not word[-1:].isalpha() or (word.endswith("s") and not word.endswith(("ss", "us", "is"))):
         return ()
-    found = {word + "s": None}
+    found = [word + "s"]
     if word in _IRREGULAR_PLURALS:
-        found[_IRREGULAR_PLURALS[word]] = None
+        found.append(_IRREGULAR_PLURALS[word])
     elif word.endswith(_SIBILANTS):
-        found[word + "es"] = None
-    elif word.endswith("y") and word[-2:-1] not in tuple("aeiou"):
-        found[word[:-1] + "ies"] = None
-    if classical and len(word) >= _SHORTEST_CLASSICAL:
-        found.update((word[: -len(one)] + many, None) for one, many in _CLASSICAL_ENDINGS if word.endswith(one))
+        found.append(word + "es")
+    elif word.endswith("y") and word[-2:-1] not in _VOWELS:
+        found.append(word[:-1] + "ies")
+    if classical and len(word) >= _SHORTEST_CLASSICAL and word.endswith(_CLASSICAL):
+        found += [word[: -len(one)] + many for one, many in _CLASSICAL_ENDINGS if word.endswith(one)]
     return tuple(found)

@@ -18,7 +18,7 @@ from pathlib import Path
 from medasr.lexicon_file import Term, read_terms
 from medasr.term_index import TermIndex, build_index, find_words
 from medasr.types import Segment, TermHit
-from medasr.words import split_words
+from medasr.words import split_runs
 
 SHIPPED = Path(__file__).with_name("data") / "lexicon.csv"
 
@@ -63,14 +63,16 @@ def make_lexicon(terms: Sequence[Term]) -> Lexicon:
 
 def find(lexicon: Lexicon, text: str) -> list[Match]:
     """Find terms in ``text`` from left to right, at each place the longest; they do not overlap. Time is linear in the text."""
-    words = split_words(text)
     matches = []
-    for found in find_words(lexicon.index, words):
-        start, end = words[found.first].start, words[found.last].end
-        term = lexicon.terms[found.term]
-        matches.append(
-            Match(term=term.term, category=term.category, surface=text[start:end], position=start, length=end - start)
-        )
+    for words in split_runs(text):
+        for found in find_words(lexicon.index, words):
+            start, end = words[found.first].start, words[found.last].end
+            term = lexicon.terms[found.term]
+            matches.append(
+                Match(
+                    term=term.term, category=term.category, surface=text[start:end], position=start, length=end - start
+                )
+            )
     return matches
 
 

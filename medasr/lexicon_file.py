@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from medasr.errors import ConfigurationError
 from medasr.everyday import EVERYDAY_WORDS
-from medasr.words import Gap, split_form, split_words
+from medasr.words import split_form, split_runs
 
 CATEGORIES = ("anatomy", "condition", "drug", "procedure", "symptom", "test", "unit")
 COLUMNS = ["term", "category", "variants"]
@@ -119,31 +119,27 @@ def _form_problem(key: str, form: str, category: str) -> str | None:
 def _is_matchable(form: str) -> bool:
     if form.replace(" ", "").isalpha():
         return True
-    words = split_words(form)
-    whole = bool(words) and (words[0].start, words[-1].end) == (0, len(form))
-    return whole and all(word.gap is not Gap.BARRIER for word in words[1:])
+    runs = list(split_runs(form))
+    return len(runs) == 1 and (runs[0][0].start, runs[0][-1].end) == (0, len(form))
 
 
 def _merge(layers: Iterable[Sequence[_Row]]) -> list[Term]:
     rows: dict[str, _Row] = {}  # by the key of the term
     owners: dict[str, str] = {}  # key of a form → key of the term that has it
     for layer in layers:
-        for new in layer:
-            replaced = [rows.pop(key) for key, _ in new.forms if key in rows]
-            inherited = [form for old in replaced for form in _owned(old, owners) if form not in new.forms]
-            row = _Row(new.category, [*new.forms, *inherited])
-            rows[row.key] = row
-            owners.update((key, row.key) for key, _ in row.forms)
+        for row in layer:
+            replaced = [rows.pop(key) for key, _ in row.forms if key in rows]
+            for old in replaced:
+                row.forms.extend(form for form in old.forms if owners[form[0]] == old.key and form not in row.forms)
+            name = row.key
+            rows[name] = row
+            for key, _ in row.forms:
+                owners[key] = name
     return [
         Term(
             term=row.forms[0][1],
             category=row.category,
-            variants=tuple(form for _, form in _owned(row, owners)[1:]),
+            variants=tuple([form for key, form in row.forms[1:] if owners[key] == name]),
         )
-        for row in rows.values()
+        for name, row in rows.items()
     ]
-
-
-def _owned(row: _Row, owners: dict[str, str]) -> list[tuple[str, str]]:
-    """Give the forms of a row that no later row has taken."""
-    return [form for form in row.forms if owners[form[0]] == row.key]

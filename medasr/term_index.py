@@ -86,25 +86,26 @@ def build_index(terms: Sequence[Term]) -> TermIndex:
     )
 
 
-def _wordings(text: str, *, classical: bool) -> list[Sequence[str]]:
+def _wordings(text: str, *, classical: bool) -> Sequence[Sequence[str]]:
     """Give the ways to write one form, first as it stands. Its noun, the last word or the one before "of", may be a plural."""
     words = split_form(text)
-    choices = [
-        _word_choices(word, last=following in {None, "of"}, classical=classical)
-        for word, following in itertools.zip_longest(words, words[1:])
-    ]
-    wordings: list[Sequence[str]] = list(itertools.product(*choices))
+    nouns = _noun_choices(words[-1], classical)
+    if len(words) == 1:
+        return [(noun,) for noun in nouns]
+    choices = [spellings(word) for word in words[:-1]]
+    if "of" in words[1:]:
+        noun = words.index("of", 1) - 1
+        choices[noun] = _noun_choices(words[noun], classical)
+    wordings: list[Sequence[str]] = list(itertools.product(*choices, nouns))
     if "'s " in text:  # Crohn's disease, Crohn disease
         wordings += _wordings(text.replace("'s ", " "), classical=classical)
     return wordings
 
 
 @lru_cache(maxsize=65_536)
-def _word_choices(word: str, *, last: bool, classical: bool) -> tuple[str, ...]:
-    choices = spellings(word)
-    if last:
-        choices += tuple(plural for one in choices for plural in plurals(one, classical=classical))
-    return choices
+def _noun_choices(word: str, classical: bool) -> tuple[str, ...]:
+    singular = spellings(word)
+    return sum((plurals(one, classical=classical) for one in singular), start=singular)
 
 
 def _add(forms: dict[str, Form], words: Sequence[str], term: int) -> None:
@@ -131,7 +132,7 @@ def _prefixes(forms: Mapping[str, Form]) -> Iterable[str]:
 
 
 def find_words(index: TermIndex, words: Sequence[Word]) -> Iterator[Found]:
-    """Give the terms in ``words`` from left to right, at each word the longest; they do not overlap."""
+    """Give the terms in a run of words from left to right, at each word the longest; they do not overlap."""
     first = 0
     while first < len(words):
         found = _longest_at(index, words, first)
@@ -154,8 +155,6 @@ def _longest_at(index: TermIndex, words: Sequence[Word], first: int) -> Found | 
         if last + 1 == len(words):
             break
         following = words[last + 1]
-        if following.gap is Gap.BARRIER:
-            break
         if following.gap is Gap.SPACE:
             if joined not in index.prefixes:
                 break
@@ -171,6 +170,4 @@ def _is_quantity(words: Sequence[Word], unit: int) -> bool:
     before = unit - 1
     if before > 0 and words[before].normal in _ARTICLES:
         before -= 1
-    if before < 0 or any(word.gap is Gap.BARRIER for word in words[before + 1 : unit + 1]):
-        return False
-    return words[before].normal[0].isnumeric() or words[before].normal in _NUMBER_WORDS
+    return before >= 0 and (words[before].normal[0].isnumeric() or words[before].normal in _NUMBER_WORDS)

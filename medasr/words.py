@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -38,16 +39,28 @@ class Word(NamedTuple):
     gap: Gap  #: between the word before and this one
 
 
-def split_words(text: str) -> list[Word]:
+def split_words(text: str) -> Iterator[Word]:
     """Give the words of ``text`` in order; time is linear in its length."""
-    words: list[Word] = []
     end = 0
+    before = ""
     for match in _WORD.finditer(text):
         start = match.start()
-        gap = _gap(text[end:start], words[-1].normal) if words else Gap.BARRIER
+        gap = _gap(text[end:start], before) if before else Gap.BARRIER
         end = match.end()
-        words.append(Word(_normal(match.group()), start, end, gap))
-    return words
+        before = _normal(match.group())
+        yield Word(before, start, end, gap)
+
+
+def split_runs(text: str) -> Iterator[list[Word]]:
+    """Give the words of ``text`` in runs without a barrier inside, so that a long text is never held as words at once."""
+    run: list[Word] = []
+    for word in split_words(text):
+        if word.gap is Gap.BARRIER and run:
+            yield run
+            run = []
+        run.append(word)
+    if run:
+        yield run
 
 
 def split_form(form: str) -> list[str]:
