@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,15 +65,29 @@ def sha256_of(path: Path) -> str:
 
 
 def folders(models_folder: Path) -> list[Path]:
-    """The folders of the installed models, by name."""
-    if not models_folder.is_dir():
+    """The folders of the installed models, by name. Raise ModelError when this user may not look."""
+    try:
+        found = sorted(models_folder.iterdir())
+    except FileNotFoundError:
         return []
-    return sorted(path.parent for path in models_folder.glob(f"[!.]*/{MANIFEST}"))
+    except PermissionError as error:
+        raise _not_ours(models_folder) from error
+    return [folder for folder in found if not folder.name.startswith(".") and is_installed(folder)]
+
+
+def is_installed(folder: Path) -> bool:
+    """Whether ``folder`` holds an installed model, intact or not. Raise ModelError when this user may not look."""
+    try:
+        return stat.S_ISREG((folder / MANIFEST).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError as error:
+        raise _not_ours(folder) from error
 
 
 def installed(models_folder: Path) -> list[InstalledModel]:
     """The models in ``models_folder``, by name; their files are not hashed. Raise ModelError for a damaged manifest."""
-    return [_describe(folder, read_manifest(folder)) for folder in folders(models_folder)]
+    return [read(folder) for folder in folders(models_folder)]
 
 
 def name_of(folder: Path) -> str:
@@ -83,9 +98,16 @@ def name_of(folder: Path) -> str:
         return folder.name
 
 
-def read(folder: Path) -> InstalledModel | None:
-    """The model in ``folder``, its files not hashed; None when there is none. Raise ModelError for a damaged manifest."""
-    return _describe(folder, read_manifest(folder)) if (folder / MANIFEST).is_file() else None
+def read(folder: Path) -> InstalledModel:
+    """The model in ``folder``, its files not hashed. Raise ModelError when its manifest is missing or damaged."""
+    return _describe(folder, read_manifest(folder))
+
+
+def _not_ours(folder: Path) -> ModelError:
+    return ModelError(
+        f"{folder} is closed to this user; pull models as the user who runs the daemon, or give it the folder: "
+        f"chown -R USER {folder}"
+    )
 
 
 def problems(folder: Path) -> list[str]:
@@ -97,14 +119,17 @@ def problems(folder: Path) -> list[str]:
         files = read_manifest(folder)["files"]
     except ModelError as error:
         return [str(error)]
-    found = {path.name for path in folder.iterdir()} - {MANIFEST}
-    lines = [f"{name}: was added after the installation" for name in sorted(found - files.keys())]
-    for name, facts in sorted(files.items()):
-        path = folder / name
-        if path.is_symlink() or not path.is_file():
-            lines.append(f"{name}: is missing")
-        elif path.stat().st_size != facts["bytes"] or sha256_of(path) != facts["sha256"]:
-            lines.append(f"{name}: differs from what was installed")
+    try:
+        found = {path.name for path in folder.iterdir()} - {MANIFEST}
+        lines = [f"{name}: was added after the installation" for name in sorted(found - files.keys())]
+        for name, facts in sorted(files.items()):
+            path = folder / name
+            if path.is_symlink() or not path.is_file():
+                lines.append(f"{name}: is missing")
+            elif path.stat().st_size != facts["bytes"] or sha256_of(path) != facts["sha256"]:
+                lines.append(f"{name}: differs from what was installed")
+    except OSError as error:
+        return [f"cannot be read: {error}"]
     return lines
 
 
@@ -147,11 +172,17 @@ def _describe(folder: Path, manifest: Mapping[str, Any]) -> InstalledModel:
 
 @contextmanager
 def locked(models_folder: Path, progress: Progress) -> Iterator[None]:
-    """Create ``models_folder`` (0700, as are the folders above it) and hold it against other pulls; wait for one that is running."""
-    for folder in (*reversed(models_folder.parents), models_folder):
-        if not folder.exists():
-            folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(models_folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Create ``models_folder`` (0700, as are the folders above it) and hold it against other pulls; wait for one that is running.
+
+    Raise ModelError when this user may not write there.
+    """
+    try:
+        for folder in (*reversed(models_folder.parents), models_folder):
+            if not folder.exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(models_folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except PermissionError as error:
+        raise _not_ours(models_folder) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -167,17 +198,17 @@ def locked(models_folder: Path, progress: Progress) -> Iterator[None]:
 def workplace(models_folder: Path) -> Iterator[Path]:
     """A folder (0700) on the models' disk that is gone afterwards, whatever happens; call it under :func:`locked`.
 
-    Raise TransientError when the disk is full.
+    Raise TransientError when the disk is full, ModelError when a file cannot be read or written for another reason.
     """
-    for stale in models_folder.glob(f"{_TEMPORARY}*"):
-        shutil.rmtree(stale)
     try:
+        for stale in models_folder.glob(f"{_TEMPORARY}*"):
+            shutil.rmtree(stale)
         with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=models_folder) as folder:
             yield Path(folder)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise TransientError(f"no space left under {models_folder}; free some and pull again") from error
-        raise
+        raise ModelError(f"the model could not be installed under {models_folder}: {error}") from error
 
 
 def install(built: Path, target: Path, *, name: str, origin: Origin) -> InstalledModel:

@@ -86,7 +86,7 @@ def verify(models_folder: Path, name: str) -> list[str]:
     """
     reference = _resolve(name)
     folder = models_folder / reference.folder
-    if not (folder / installation.MANIFEST).is_file():
+    if not installation.is_installed(folder):
         raise ModelError(f"{reference.name} is not installed under {models_folder}; run `medasrd models pull {name}`")
     return installation.problems(folder)
 
@@ -117,9 +117,7 @@ def locate(models_folder: Path, name: str) -> InstalledModel:
             f"the installed model {name} was altered ({'; '.join(altered)}); find out by whom, then run "
             f"`medasrd models pull {name}`"
         )
-    found = installation.read(models_folder / _resolve(name).folder)
-    assert found is not None  # noqa: S101 - verify has just read it
-    return found
+    return installation.read(models_folder / _resolve(name).folder)
 
 
 def _resolve(name: str) -> _Reference:
@@ -150,7 +148,7 @@ def _resolve(name: str) -> _Reference:
 
 def _intact(reference: _Reference, target: Path, progress: Progress) -> InstalledModel | None:
     """The model at ``target`` if it is as installed and, for a directory, as the directory still is."""
-    if not (target / installation.MANIFEST).is_file():
+    if not installation.is_installed(target):
         return None
     progress(f"verifying {reference.name}", 0, 0)
     if installation.problems(target):

