@@ -33,7 +33,7 @@ class Gap(Enum):
 class Word(NamedTuple):
     """One word of a text."""
 
-    normal: str  #: as compared: case-folded, without accents, the possessive ``'s`` without its apostrophe
+    normal: str  #: as compared: case-folded, without accents; ``'s`` and ``n't`` without the apostrophe
     start: int  #: offset of the first character in the text
     end: int  #: offset after the last character
     gap: Gap  #: between the word before and this one
@@ -89,6 +89,6 @@ def _normal(word: str) -> str:
         word = "".join(character for character in decomposed if not unicodedata.combining(character))
         word = word.replace("’", "'")
     word = word.lower()
-    if word.endswith("'s"):
-        return word[:-2] + "s"
+    if word.endswith(("'s", "n't")):
+        return word.replace("'", "")
     return word.replace(".", "")

@@ -207,6 +207,15 @@ def test_everyday_english_has_no_terms(lexicon, text):
     assert heard(lexicon, text) == []
 
 
+@pytest.mark.parametrize("text", ["I can't sleep", "I cant sleep", "I can’t sleep"])
+def test_a_negation_may_miss_its_apostrophe(lexicon, text):
+    assert heard(lexicon, text) == ["difficulty sleeping"]
+
+
+def test_other_contractions_are_not_words_without_their_apostrophe(lexicon):
+    assert heard(lexicon, "I'll see what he'll say; we'll have the cast of that play") == []
+
+
 def test_what_patients_say_becomes_the_same_term(lexicon):
     said = ["my knee hurts", "a sore knee", "pain in my left knee", "knee ache", "my knees ache", "knee pain"]
     assert {term for text in said for term in heard(lexicon, text)} == {"knee pain"}
