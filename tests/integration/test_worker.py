@@ -1,0 +1,241 @@
+"""The worker: every recording ends as what it deserves, whatever fails on the way, and only for its own failures."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon import spool
+from daemon.engine_protocol import EngineFailure
+from daemon.store import jobs, transcripts
+from daemon.store.schema import JobState
+from medasr.errors import ModelError, Reason, RecordingError, TransientError
+from medasr.types import VerdictKind
+from tests.support.stores import NOW
+from tests.support.workbench import Workbench, failed, heard, make_workbench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    made = make_workbench(tmp_path)
+    yield made
+    made.store.close()
+
+
+class TestTheWayOfARecording:
+    def test_it_is_decoded_transcribed_stored_with_its_terms_and_delivered(self, bench: Workbench) -> None:
+        (recording,) = bench.drop("visit.wav")
+        bench.turn(2)
+        with bench.store.read() as session:
+            transcript = transcripts.latest(session, recording)
+            assert transcript is not None
+            assert transcript.text == "The patient takes ibuprofen."
+            assert [(term.term, term.category) for term in transcript.terms] == [("ibuprofen", "drug")]
+            assert transcript.recording.facts is not None
+        assert bench.names("outbox") == ["visit.json", "visit.srt", "visit.txt", "visit.vtt"]
+        assert bench.job(recording).delivered_at is not None
+
+    @pytest.mark.parametrize("verdict", list(VerdictKind))
+    def test_the_verdict_is_its_state(self, bench: Workbench, verdict: VerdictKind) -> None:
+        bench.engine.answer = heard(*([] if verdict is VerdictKind.NO_SPEECH else ["hello"]), verdict=verdict)
+        bench.drop("visit.wav")
+        bench.turn(2)
+        assert bench.states() == {JobState.DONE if verdict is VerdictKind.OK else JobState(verdict): 1}
+        assert "visit.json" in bench.names("outbox")
+
+    def test_normalized_samples_do_not_outlive_the_work(self, bench: Workbench) -> None:
+        bench.drop("a.wav", "b.wav")
+        bench.turn(2)
+        assert bench.names("samples") == []
+
+    def test_no_more_audio_waits_before_the_model_than_allowed(self, tmp_path: Path) -> None:
+        bench = make_workbench(tmp_path, backlog_seconds=3.0)
+        bench.engine.silent = True
+        bench.drop(*(f"{number}.wav" for number in range(10)))
+        bench.turn(5)
+        assert bench.engine.most_in_flight == 3
+        bench.store.close()
+
+
+class TestBadRecordings:
+    def test_one_that_cannot_be_decoded_is_quarantined_with_its_bytes_and_the_others_go_on(
+        self, bench: Workbench
+    ) -> None:
+        bench.decoder.errors = [RecordingError(Reason.BAD_FORMAT, "no audio")]
+        bad, good = bench.drop("bad.wav", "good.wav")
+        bench.turn(2)
+        assert bench.job(bad).reason == Reason.BAD_FORMAT
+        assert bench.job(good).state == JobState.DONE
+        assert bench.names("quarantine") == ["bad.error.json", "bad.wav"]
+        error = json.loads((bench.folder / "quarantine/bad.error.json").read_text())
+        assert error["reason"] == "BAD_FORMAT"
+        assert error["meaning"]
+
+    def test_one_that_brings_the_decoder_down_gets_a_second_chance_and_no_third(self, bench: Workbench) -> None:
+        bench.decoder.errors = [RecordingError(Reason.DECODER_CRASHED, "died")] * 2
+        (recording,) = bench.drop("poison.wav")
+        bench.turn()
+        assert bench.job(recording).state == JobState.RETRY
+        bench.advance(seconds=31)
+        bench.turn()
+        assert bench.job(recording).reason == Reason.DECODER_CRASHED
+
+    def test_one_whose_copy_was_altered_is_lost_and_not_transcribed(self, bench: Workbench) -> None:
+        (recording,) = bench.drop("visit.wav")
+        spool.recording_path(bench.folder / "spool", recording).write_bytes(b"something else")
+        bench.turn()
+        assert bench.job(recording).reason == Reason.LOST
+        assert bench.decoder.decoded == 0
+
+    def test_one_that_the_model_fails_on_alone_is_quarantined_at_the_last_attempt(self, bench: Workbench) -> None:
+        bench.engine.answer = failed(EngineFailure.CRASHED, blame=True)
+        (recording,) = bench.drop("poison.wav")
+        for _ in range(3):
+            assert bench.job(recording).state in (JobState.RECEIVED, JobState.RETRY)
+            bench.turn(2)
+            bench.advance(hours=1)
+        assert (bench.job(recording).reason, bench.job(recording).attempts) == (Reason.ENGINE_FAILED, 3)
+
+    def test_innocent_ones_are_tried_as_often_as_it_takes(self, bench: Workbench) -> None:
+        bench.engine.answer = failed(EngineFailure.HUNG, blame=False)
+        (recording,) = bench.drop("visit.wav")
+        bench.turn(20)
+        bench.engine.answer = heard("hello")
+        bench.turn(3)
+        assert (bench.job(recording).state, bench.job(recording).attempts) == (JobState.DONE, 1)
+
+    def test_one_that_failed_before_has_the_model_to_itself_at_its_last_attempt(self, tmp_path: Path) -> None:
+        bench = make_workbench(tmp_path, max_attempts=1)
+        ids = bench.drop("poison.wav", "other.wav")
+        with bench.store.write() as session:
+            job = jobs.of_recording(session, ids[0])
+            job.attempts = 1
+        bench.engine.silent = True
+        bench.turn(3)
+        assert bench.engine.most_in_flight == 1
+        bench.store.close()
+
+    def test_an_error_nobody_expected_ends_at_its_recording(self, bench: Workbench) -> None:
+        bench.decoder.errors = [ZeroDivisionError("a fault of ours")]
+        bad, good = bench.drop("bad.wav", "good.wav")
+        bench.turn(2)
+        assert bench.job(bad).state == JobState.RETRY
+        assert bench.job(good).state == JobState.DONE
+
+
+class TestTroubleWithTheMachine:
+    def test_a_full_disk_is_nobodys_attempt_and_everything_goes_on_afterwards(self, bench: Workbench) -> None:
+        (recording,) = bench.drop("visit.wav")
+        for _ in range(10):
+            bench.decoder.errors = [TransientError("disk full")]
+            bench.turn()
+            bench.advance(seconds=11)
+        assert (bench.job(recording).state, bench.job(recording).attempts) == (JobState.RETRY, 0)
+        bench.decoder.errors = []
+        bench.turn(3)
+        assert bench.job(recording).state == JobState.DONE
+
+    def test_a_result_that_the_database_does_not_take_is_kept_and_not_computed_again(
+        self, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (recording,) = bench.drop("visit.wav")
+        real = transcripts.complete
+        refusals = iter([True, True])
+
+        def refuse_twice(*arguments: object, **options: object) -> None:
+            if next(refusals, False):
+                raise TransientError("database locked")
+            real(*arguments, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr("daemon.worker.transcripts.complete", refuse_twice)
+        for _ in range(5):
+            bench.turn()
+            bench.advance(seconds=11)
+        assert bench.job(recording).state == JobState.DONE
+        assert bench.decoder.decoded == 1
+
+    def test_files_that_cannot_be_delivered_now_are_delivered_later(self, bench: Workbench) -> None:
+        (recording,) = bench.drop("visit.wav")
+        (bench.folder / "outbox").write_text("somebody put a file in the folder's place")
+        bench.turn(2)
+        assert bench.job(recording).state == JobState.DONE
+        assert bench.job(recording).delivered_at is None
+        (bench.folder / "outbox").unlink()
+        bench.advance(seconds=11)
+        bench.turn(2)
+        assert "visit.json" in bench.names("outbox")
+
+    def test_weights_that_cannot_be_used_stop_the_worker_and_harm_no_recording(self, bench: Workbench) -> None:
+        (recording,) = bench.drop("visit.wav")
+        bench.decoder.errors = [ModelError("altered weights")]
+        with pytest.raises(ModelError):
+            bench.turn()
+        assert (bench.job(recording).state, bench.job(recording).attempts) == (JobState.RETRY, 0)
+
+    def test_a_resting_engine_is_given_nothing(self, bench: Workbench) -> None:
+        bench.engine.healthy = False
+        (recording,) = bench.drop("visit.wav")
+        bench.turn(3)
+        assert bench.job(recording).state == JobState.RECEIVED
+
+
+class TestPersons:
+    def test_a_recording_cancelled_in_work_is_dropped_and_its_result_ignored(self, bench: Workbench) -> None:
+        (recording,) = bench.drop("visit.wav")
+        bench.engine.silent = True
+        bench.turn()
+        job = bench.job(recording)
+        with bench.store.write() as session:
+            jobs.quarantine(session, job.id, Reason.CANCELLED, now=NOW, actor="clerk")
+        bench.worker.cancel(job.id)
+        bench.turn()
+        assert bench.engine.in_flight == set()
+        assert bench.job(recording).reason == Reason.CANCELLED
+        assert bench.worker.idle
+
+    def test_a_clean_stop_puts_back_what_is_in_work(self, bench: Workbench) -> None:
+        (recording,) = bench.drop("visit.wav")
+        bench.engine.silent = True
+        bench.turn()
+        bench.worker.release()
+        assert (bench.job(recording).state, bench.job(recording).attempts) == (JobState.RETRY, 0)
+
+
+class TestOutputs:
+    def test_recordings_of_the_same_name_get_files_of_their_own(self, bench: Workbench) -> None:
+        bench.drop("visit.wav", "visit.flac")
+        bench.turn(3)
+        stems = {name.rsplit(".", 1)[0] for name in bench.names("outbox")}
+        assert len(stems) == 2
+        assert "visit" in stems
+
+    def test_a_file_of_somebody_else_in_the_outbox_is_never_replaced(self, bench: Workbench) -> None:
+        (bench.folder / "outbox").mkdir()
+        (bench.folder / "outbox/visit.json").write_text('{"recording": {"id": "another"}}')
+        (recording,) = bench.drop("visit.wav")
+        bench.turn(2)
+        assert json.loads((bench.folder / "outbox/visit.json").read_text())["recording"]["id"] == "another"
+        assert f"visit-{recording[:8]}.json" in bench.names("outbox")
+
+    def test_files_are_for_us_alone_whatever_the_umask(self, bench: Workbench) -> None:
+        bench.decoder.errors = [RecordingError(Reason.BAD_FORMAT, "no audio")]
+        bench.drop("bad.wav", "visit.wav")
+        bench.turn(2)
+        for folder in (bench.folder / "outbox", bench.folder / "quarantine"):
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+    def test_the_json_holds_what_the_documentation_promises(self, bench: Workbench) -> None:
+        (recording,) = bench.drop("visit.wav")
+        bench.turn(2)
+        document = json.loads((bench.folder / "outbox/visit.json").read_text())
+        assert document["schema"] == "medasr.transcript/1"
+        assert document["recording"]["id"] == recording
+        assert document["verdict"] == {"kind": "ok", "concerns": []}
+        (term,) = document["terms"]
+        assert document["text"][term["position"] : term["position"] + term["length"]] == term["surface"]
+        assert {"audio", "model", "segments", "speech", "language", "created_at"} <= document.keys()
