@@ -19,7 +19,7 @@ EVERYDAY_WORDS = frozenset(
     """.split()  # noqa: SIM905 - a literal of strings would take pages
 )
 
-#: Matched before terms of the same length or shorter, and then passed over.
+#: Found like terms, the longest first, and then passed over.
 IDIOMS = (
     "back and forth",
     "by heart",

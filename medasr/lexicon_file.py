@@ -109,7 +109,7 @@ def _row_problems(row: _Row, line: int, seen: dict[str, int]) -> list[str]:
 def _form_problem(key: str, form: str, category: str) -> str | None:
     if not form:
         return "has an empty term or variant; fill it in or delete it"
-    if not form.isalpha() and not _is_matchable(form):
+    if not _is_matchable(form):
         return f"{form!r} never matches; use letters, digits, and single spaces, hyphens, apostrophes or slashes between them"
     if category != "unit" and (len(key) == 1 or key in EVERYDAY_WORDS):
         return f"{form!r} is too common alone; write it with the words around it"

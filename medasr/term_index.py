@@ -8,10 +8,10 @@ and does not depend on the number of terms.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from medasr.everyday import EVERYDAY_WORDS, IDIOMS
@@ -68,12 +68,12 @@ def build_index(terms: Sequence[Term]) -> TermIndex:
         classical = term.category not in {"drug", "unit"}
         for text in (term.term, *term.variants):
             as_written, *others = _wordings(text, classical=classical)
-            _add(written, as_written, number)
-            for wording in others:
-                _add(generated, wording, number)
+            _add(written, *as_written, number)
+            for key, spaces in others:
+                _add(generated, key, spaces, number)
     for idiom in IDIOMS:
-        if "".join(idiom.split()) not in written:
-            _add(written, idiom.split(), _NO_TERM)
+        (key, spaces), *_ = _wordings(idiom, classical=False)
+        written.setdefault(key, Form(_NO_TERM, spaces))
     forms = {key: form for key, form in generated.items() if form.term != _CONFLICT and key not in EVERYDAY_WORDS}
     for key, form in written.items():
         other = forms.get(key)
@@ -86,17 +86,18 @@ def build_index(terms: Sequence[Term]) -> TermIndex:
     )
 
 
-def _wordings(text: str, *, classical: bool) -> Sequence[Sequence[str]]:
-    """Give the ways to write one form, first as it stands. Its noun, the last word or the one before "of", may be a plural."""
+def _wordings(text: str, *, classical: bool) -> list[tuple[str, int]]:
+    """Give the ways to write one form, joined and with the places of white space (see Form), first as it stands.
+
+    Its noun, the last word or the one before "of", may be a plural.
+    """
     words = split_form(text)
-    nouns = _noun_choices(words[-1], classical)
-    if len(words) == 1:
-        return [(noun,) for noun in nouns]
-    choices = [spellings(word) for word in words[:-1]]
-    if "of" in words[1:]:
-        noun = words.index("of", 1) - 1
-        choices[noun] = _noun_choices(words[noun], classical)
-    wordings: list[Sequence[str]] = list(itertools.product(*choices, nouns))
+    heads = [("", 0)]
+    for word, following in pairwise(words):
+        choices = _noun_choices(word, classical) if following == "of" else spellings(word)
+        joined = [(head + choice, spaces) for head, spaces in heads for choice in choices]
+        heads = [(head, spaces | 1 << len(head)) for head, spaces in joined]
+    wordings = [(head + noun, spaces) for head, spaces in heads for noun in _noun_choices(words[-1], classical)]
     if "'s " in text:  # Crohn's disease, Crohn disease
         wordings += _wordings(text.replace("'s ", " "), classical=classical)
     return wordings
@@ -108,12 +109,7 @@ def _noun_choices(word: str, classical: bool) -> tuple[str, ...]:
     return sum((plurals(one, classical=classical) for one in singular), start=singular)
 
 
-def _add(forms: dict[str, Form], words: Sequence[str], term: int) -> None:
-    spaces = length = 0
-    for word in words[:-1]:
-        length += len(word)
-        spaces |= 1 << length
-    key = "".join(words)
+def _add(forms: dict[str, Form], key: str, spaces: int, term: int) -> None:
     before = forms.get(key)
     if before is None:
         forms[key] = Form(term, spaces)
