@@ -38,7 +38,9 @@ class Paths(Section):
     quarantine: Path = Field(
         Path("quarantine"), description="Recordings that cannot be transcribed, each with NAME.error.json."
     )
-    state: Path = Field(Path("state"), description="Database and our copies of the recordings. Must be on a local disk.")
+    state: Path = Field(
+        Path("state"), description="Database and our copies of the recordings. Must be on a local disk."
+    )
     models: Path = Field(Path("state/models"), description="Model weights; homes may share them.")
 
     @property
@@ -171,6 +173,9 @@ class Quality(Section):
         0.6, gt=0, lt=1, description="Above it, with low confidence, the segment is not speech (NOT_SPEECH)."
     )
     max_words_per_second: float = Field(6.0, gt=0, description="Above it nobody can have said it (TOO_FAST).")
+    max_uncovered_seconds: Seconds = Field(
+        1.5, description="The longest stretch of speech that may have no text (LOW_COVERAGE)."
+    )
 
 
 class LexiconOptions(Section):

@@ -9,7 +9,7 @@ from datetime import datetime
 from daemon import outbox
 from daemon.store import jobs
 from daemon.store.connection import Store
-from daemon.store.schema import IN_WORK, JobState
+from daemon.store.states import IN_WORK, JobState
 from medasr.errors import FatalError, Reason
 
 

@@ -221,7 +221,7 @@ class Intake:
             self.tracker.postpone(taken.arrival, IgnoreCode(removed))
         if taken.sidecar is not None and removed is source.Removed.REMOVED:
             source.remove_source(taken.sidecar)
-        self._take_late(self.late.keep(taken.copy.id, taken.arrival, taken.descriptor))
+        self.late.keep(taken.copy.id, taken.arrival, taken.descriptor)
 
     def _take_late(self, written: Sequence[LateBytes]) -> int:
         """A recorder went on writing after its file was taken: take the whole again, as a further recording, flagged."""

@@ -37,7 +37,7 @@ from daemon.stability import StabilityTracker
 from daemon.status import status_document
 from daemon.store import jobs, migration
 from daemon.store.connection import Store
-from daemon.store.schema import WAITING
+from daemon.store.states import WAITING, job_counts
 from daemon.worker import Worker, WorkerOptions
 from medasr.errors import EngineError
 from medasr.lexicon import load_lexicon
@@ -97,11 +97,11 @@ class Service:
                 schedule.start()
                 stack.callback(schedule.stop)
             self._load_model()
-            notify.ready("transcribing what arrives")
+            notify.notify("READY=1", "STATUS=serving")
             logger.info("ready", extra={"pid": os.getpid()})
             while not self.stopping.is_set() and not (self.once and self._finished()):
                 self._turn_worker()
-            notify.stopping("putting back what is in work")
+            notify.notify("STOPPING=1")
             self.engine.stop()
             self.worker.release()
         self.intake.close()
@@ -139,7 +139,7 @@ class Service:
         """Load the weights; systemd is asked for patience meanwhile."""
         self.engine.ensure_started()
         while self.engine.ready is None and not self.stopping.is_set():
-            notify.extend_timeout(EXTENSION_SECONDS)
+            notify.notify(f"EXTEND_TIMEOUT_USEC={EXTENSION_SECONDS * 1_000_000}")
             self.worker.pulse.expect(EXTENSION_SECONDS)
             self.engine.poll(TURN_SECONDS)
             if not self.engine.healthy:
@@ -154,7 +154,7 @@ class Service:
             if late:
                 logger.error("no sign of life", extra={"code": ",".join(late)})
             else:
-                notify.alive()
+                notify.notify("WATCHDOG=1")
         self.decoder.stop()
 
     def _guarded(self, target: Callable[[], None]) -> Callable[[], None]:
@@ -174,9 +174,10 @@ class Service:
         """Whether the inbox was read, nothing is on its way, and all files are delivered."""
         if self._scans < 2 or self.intake.status.taking or not self.worker.idle:
             return False
+        if any(job_counts(self.config.paths.database)[state] for state in WAITING):
+            return False
         with self.store.read() as session:
-            counts = jobs.counts(session)
-            return not any(counts[state] for state in WAITING) and not jobs.undelivered(session, limit=1)
+            return not jobs.undelivered(session, limit=1)
 
     def _verbs(self) -> dict[str, Callable[[str, str], Any]]:
         folder = Folder(path=self.config.paths.quarantine, group_readable=self.config.outbox.group_readable)
@@ -202,7 +203,6 @@ class Service:
         ready = self.engine.ready
         return status_document(
             self.config,
-            self.store,
             daemon={
                 "pid": os.getpid(),
                 "since": self.started_at.isoformat(),

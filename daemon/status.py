@@ -6,24 +6,21 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from daemon.names import printable_name
-from daemon.store import jobs
-from daemon.store.schema import JobState
+from daemon.store.states import JobState, job_counts
 
 if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.reception import IntakeStatus
-    from daemon.store.connection import Store
 
 #: Names listed at most; all are counted.
 LISTED = 20
 
 
 def status_document(
-    config: Config, store: Store, *, daemon: dict[str, Any] | None = None, intake: IntakeStatus | None = None
+    config: Config, *, daemon: dict[str, Any] | None = None, intake: IntakeStatus | None = None
 ) -> dict[str, Any]:
     """Given what the daemon knows of itself (None when none runs), return the whole as JSON."""
-    with store.read() as session:
-        counts = jobs.counts(session)
+    counts = job_counts(config.paths.database)
     free = shutil.disk_usage(config.paths.state).free
     return {
         "daemon": daemon,

@@ -23,7 +23,8 @@ from daemon.outbox import Folder, deliver_quarantined, deliver_transcript
 from daemon.pulse import Pulse
 from daemon.store import jobs, recordings, transcripts
 from daemon.store.connection import Store
-from daemon.store.schema import Job, JobState
+from daemon.store.schema import Job
+from daemon.store.states import JobState
 from medasr.errors import FatalError, Reason, RecordingError, TransientError
 from medasr.lexicon import Lexicon, find_terms
 

@@ -25,7 +25,7 @@ def upgrade(config: Config) -> None:
     """Migrate to this program's revision; a backup is made first."""
     from daemon.home import locked, prepare
     from daemon.store import migration
-    from daemon.store.schema import SCHEMA_REVISION
+    from daemon.store.states import SCHEMA_REVISION
 
     prepare(config)
     with locked(config.paths.state):

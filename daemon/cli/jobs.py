@@ -32,7 +32,7 @@ def jobs() -> None:
 def list_jobs(config: Config, states: tuple[str, ...], limit: int, as_json: bool) -> None:
     """List jobs, newest first."""
     from daemon.store import jobs as queue
-    from daemon.store.schema import JobState
+    from daemon.store.states import JobState
 
     with reading(config) as session:
         found = queue.listing(session, states=[JobState(state) for state in states], limit=limit)

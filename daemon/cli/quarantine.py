@@ -25,7 +25,7 @@ def list_quarantined(config: Config, as_json: bool) -> None:
     """List them with the reason and what can be done."""
     from daemon.documents import REMEDIES, error_document
     from daemon.store import jobs
-    from daemon.store.schema import JobState
+    from daemon.store.states import JobState
     from medasr.errors import Reason
 
     with reading(config) as session:

@@ -13,7 +13,7 @@ from daemon.cli.session import say
 if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.service import Service
-    from daemon.store.schema import JobState
+    from daemon.store.states import JobState
 
 
 @click.command()
@@ -58,7 +58,6 @@ def scan(config: Config, once: bool, as_json: bool) -> None:
 
 
 def _counts(running: Service) -> dict[JobState, int]:
-    from daemon.store import jobs
+    from daemon.store.states import job_counts
 
-    with running.store.read() as session:
-        return jobs.counts(session)
+    return job_counts(running.config.paths.database)

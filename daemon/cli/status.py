@@ -23,22 +23,13 @@ def status(config: Config, as_json: bool) -> None:
     try:
         document = control.call(config.paths.state, "status")
     except (ConnectionError, FileNotFoundError):
-        document = _without_daemon(config)
+        from daemon.status import status_document
+
+        document = status_document(config)
     if as_json:
         print_json(document)
     else:
         _print(document)
-
-
-def _without_daemon(config: Config) -> dict[str, Any]:
-    from daemon.status import status_document
-    from daemon.store.connection import Store
-
-    store = Store(config.paths.database, writable=False)
-    try:
-        return status_document(config, store)
-    finally:
-        store.close()
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, StaticPool
 
-from daemon.store.schema import SCHEMA_REVISION
+from daemon.store.states import SCHEMA_REVISION
 from medasr.errors import StoreError, TransientError
 
 #: ``synchronous=FULL`` costs 0.14 ms a commit on a local disk; NORMAL could lose the last commits with the power.

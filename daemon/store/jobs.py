@@ -10,7 +10,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from daemon.store import audit, recordings
-from daemon.store.schema import ENDED, IN_WORK, WAITING, Job, JobState
+from daemon.store.schema import Job
+from daemon.store.states import ENDED, IN_WORK, WAITING, JobState
 from medasr.errors import FatalError, Reason
 
 #: The longest wait between two attempts.
@@ -127,12 +128,6 @@ def delivered(session: Session, job_id: int, *, output_name: str, now: datetime)
     job = session.get_one(Job, job_id, options=[joinedload(Job.recording)])
     job.recording.output_name = output_name
     job.delivered_at = now
-
-
-def counts(session: Session) -> dict[JobState, int]:
-    """Return how many jobs are in each state."""
-    rows = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
-    return {state: rows.get(state, 0) for state in JobState}
 
 
 def earliest_retry(session: Session) -> datetime | None:

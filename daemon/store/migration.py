@@ -15,7 +15,7 @@ from alembic.config import Config as AlembicConfig
 
 import migrations
 from daemon.store.connection import check_revision, current_revision, damage, damaged, writer_engine
-from daemon.store.schema import SCHEMA_REVISION
+from daemon.store.states import SCHEMA_REVISION
 from medasr.errors import StoreError, TransientError
 
 

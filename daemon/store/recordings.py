@@ -12,7 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from daemon.store import audit
-from daemon.store.schema import Arrival, AudioFactsRow, Job, JobState, Recording
+from daemon.store.schema import Arrival, AudioFactsRow, Job, Recording
+from daemon.store.states import JobState
 from medasr.errors import FatalError
 from medasr.types import AudioFacts
 

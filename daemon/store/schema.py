@@ -24,29 +24,7 @@ from sqlalchemy import CheckConstraint, Dialect, ForeignKey, Index, Text, TypeDe
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
-#: The Alembic revision this program expects; a test holds it against ``migrations/versions``.
-SCHEMA_REVISION = "0001"
-
-
-class JobState(StrEnum):
-    """Where a recording's job stands; the diagram is in docs/architecture.md, the CHECK constraint below."""
-
-    RECEIVED = "received"  # durable here, waiting → decoding
-    DECODING = "decoding"  # in the decode child → transcribing
-    TRANSCRIBING = "transcribing"  # in the model child → done, needs_review, no_speech
-    RETRY = "retry"  # a passing trouble; waits until not_before → decoding
-    DONE = "done"
-    NEEDS_REVIEW = "needs_review"  # transcribed, but a person should look
-    NO_SPEECH = "no_speech"  # nobody speaks; the transcript is empty
-    QUARANTINED = "quarantined"  # cannot be transcribed; the reason says why → received, when a person releases it
-
-
-#: States in which a worker holds the job under a lease.
-IN_WORK = (JobState.DECODING, JobState.TRANSCRIBING)
-#: States in which the job waits for a worker.
-WAITING = (JobState.RECEIVED, JobState.RETRY)
-#: States that end a job.
-ENDED = (JobState.DONE, JobState.NEEDS_REVIEW, JobState.NO_SPEECH, JobState.QUARANTINED)
+from daemon.store.states import ENDED, IN_WORK, WAITING, JobState
 
 
 def _in(column: str, values: tuple[str, ...] | type[StrEnum]) -> str:

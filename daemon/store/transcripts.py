@@ -11,7 +11,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from daemon.store import jobs
-from daemon.store.schema import JobState, ModelVersionRow, Recording, SegmentRow, TermHitRow, TranscriptRow
+from daemon.store.schema import ModelVersionRow, Recording, SegmentRow, TermHitRow, TranscriptRow
+from daemon.store.states import JobState
 from medasr.types import ModelVersion, TermHit, Transcript, VerdictKind
 
 _END_STATE = {

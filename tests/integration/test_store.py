@@ -13,7 +13,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from daemon.store import audit, jobs, recordings, transcripts
 from daemon.store.connection import Store
 from daemon.store.recordings import Reception
-from daemon.store.schema import AuditRow, Job, JobState, Recording, TranscriptRow
+from daemon.store.schema import AuditRow, Job, Recording, TranscriptRow
+from daemon.store.states import JobState
 from medasr.errors import FatalError, Reason, StoreError, TransientError
 from medasr.types import VerdictKind
 from tests.support.stores import MODEL, NOW, copy, hit, later, open_store, result

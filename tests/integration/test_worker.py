@@ -12,7 +12,7 @@ import pytest
 from daemon import spool
 from daemon.engine_protocol import EngineFailure
 from daemon.store import jobs, transcripts
-from daemon.store.schema import JobState
+from daemon.store.states import JobState
 from medasr.errors import ModelError, Reason, RecordingError, TransientError
 from medasr.types import VerdictKind
 from tests.support.stores import NOW

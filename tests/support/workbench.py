@@ -16,7 +16,8 @@ from daemon.outbox import Folder
 from daemon.pulse import Pulse
 from daemon.store import jobs, recordings
 from daemon.store.connection import Store
-from daemon.store.schema import Job, JobState
+from daemon.store.schema import Job
+from daemon.store.states import JobState, job_counts
 from daemon.worker import Worker, WorkerOptions
 from medasr.lexicon import load_lexicon
 from medasr.types import AudioFacts, VerdictKind
@@ -142,8 +143,7 @@ class Workbench:
             return jobs.of_recording(session, recording_id)
 
     def states(self) -> dict[JobState, int]:
-        with self.store.read() as session:
-            return {state: count for state, count in jobs.counts(session).items() if count}
+        return {state: count for state, count in job_counts(self.store.path).items() if count}
 
     def names(self, folder: str) -> list[str]:
         path = self.folder / folder
