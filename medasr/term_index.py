@@ -135,7 +135,7 @@ def find_words(index: TermIndex, words: Sequence[Word]) -> Iterator[Found]:
         if found is None:
             first += 1
             continue
-        if found.term != _NO_TERM:
+        if found.term >= 0:
             yield found
         first = found.last + 1
 
