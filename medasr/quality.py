@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from medasr.types import Concern, Verdict, VerdictKind
+from medasr.types import Concern, SpeechSpan, Verdict, VerdictKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from medasr.types import Hypothesis, SpeechSpan
+    from medasr.types import Hypothesis
 
 #: A phrase said this often in a row, and this many words long together, is a loop that compression does not show yet.
 _LOOP_REPEATS = 4
 _LOOP_WORDS = 8
 _LOOP_LONGEST_PHRASE = 8
 
-#: Shorter speech says nothing about how fast or how completely it was written down.
-_MIN_JUDGED_SECONDS = 1.0
+#: Shorter speech is taken to be this long when words per second are counted.
+_LEAST_JUDGED_SECONDS = 1.0
 
 
 class ConcernCode(StrEnum):
@@ -49,7 +49,7 @@ class QualityThresholds:
     min_log_probability: float = -1.0  #: natural logarithm, mean over tokens
     max_no_speech_probability: float = 0.6
     max_words_per_second: float = 6.0
-    min_coverage: float = 0.5  #: share of a window's speech that lies within text
+    max_uncovered_seconds: float = 1.5  #: the longest stretch of speech that may have no text
 
 
 def judge_window(
@@ -64,11 +64,26 @@ def judge_window(
         and hypothesis.mean_log_probability < thresholds.min_log_probability
     ):
         return (_concern(ConcernCode.NOT_SPEECH, hypothesis.no_speech_probability, window),)
-    spoken = [(max(span.start, window.start), min(span.end, window.end)) for span in speech]
-    spoken = [(start, end) for start, end in spoken if end > start]
+    spoken = [part for span in speech if (part := _common(span, window))]
+    written = [
+        SpeechSpan(start=window.start + segment.start, end=window.start + segment.end)
+        for segment in hypothesis.segments
+        if has_words(segment.text)
+    ]
     return (
-        *_whole_window(window, hypothesis, spoken, thresholds),
-        *_segments(window, hypothesis, spoken, thresholds),
+        *_whole_text(window, hypothesis, spoken, thresholds),
+        *_guesses(window, hypothesis, thresholds),
+        *(
+            _concern(ConcernCode.OUTSIDE_SPEECH, piece.seconds, piece)
+            for piece in written
+            if spoken and not any(_common(span, piece) for span in spoken)
+        ),
+        *(
+            _concern(ConcernCode.LOW_COVERAGE, gap.seconds, gap)
+            for span in spoken
+            for gap in _without(span, written)
+            if gap.seconds > thresholds.max_uncovered_seconds
+        ),
     )
 
 
@@ -79,6 +94,11 @@ def verdict_on(concerns: Iterable[Concern], *, has_text: bool) -> Verdict:
     if not has_text and withheld_only:
         return Verdict(kind=VerdictKind.NO_SPEECH, concerns=concerns)
     return Verdict(kind=VerdictKind.NEEDS_REVIEW if concerns else VerdictKind.OK, concerns=concerns)
+
+
+def has_words(text: str) -> bool:
+    """Whether there is more than punctuation, which Whisper writes for breath and noise."""
+    return any(map(str.isalnum, text))
 
 
 def compression_ratio(text: str) -> float:
@@ -100,43 +120,44 @@ def longest_repetition(text: str) -> int:
     return most
 
 
-def _whole_window(
-    window: SpeechSpan, hypothesis: Hypothesis, spoken: list[tuple[float, float]], thresholds: QualityThresholds
+def _whole_text(
+    window: SpeechSpan, hypothesis: Hypothesis, spoken: Sequence[SpeechSpan], thresholds: QualityThresholds
 ) -> Iterator[Concern]:
-    seconds = sum(end - start for start, end in spoken)
     if hypothesis.truncated:
-        yield _concern(ConcernCode.TRUNCATED, 1.0, window)
+        yield _concern(ConcernCode.TRUNCATED, len(hypothesis.text), window)
     if hypothesis.compression_ratio > thresholds.max_compression_ratio:
         yield _concern(ConcernCode.LOOP, hypothesis.compression_ratio, window)
     elif (repeats := longest_repetition(hypothesis.text)) >= _LOOP_REPEATS:
         yield _concern(ConcernCode.LOOP, repeats, window)
-    if seconds < _MIN_JUDGED_SECONDS:
-        return
+    seconds = max(sum(span.seconds for span in spoken), _LEAST_JUDGED_SECONDS)
     words_per_second = len(hypothesis.text.split()) / seconds
     if words_per_second > thresholds.max_words_per_second:
         yield _concern(ConcernCode.TOO_FAST, words_per_second, window)
-    written = [
-        (window.start + segment.start, window.start + segment.end) for segment in hypothesis.segments if segment.text
-    ]
-    coverage = sum(_overlap(span, piece) for span in spoken for piece in written) / seconds
-    if coverage < thresholds.min_coverage:
-        yield _concern(ConcernCode.LOW_COVERAGE, coverage, window)
 
 
-def _segments(
-    window: SpeechSpan, hypothesis: Hypothesis, spoken: list[tuple[float, float]], thresholds: QualityThresholds
-) -> Iterator[Concern]:
+def _guesses(window: SpeechSpan, hypothesis: Hypothesis, thresholds: QualityThresholds) -> Iterator[Concern]:
     for segment in hypothesis.segments:
-        start, end = window.start + segment.start, window.start + segment.end
         if segment.mean_log_probability < thresholds.min_log_probability:
-            yield Concern(code=ConcernCode.LOW_CONFIDENCE, value=segment.mean_log_probability, start=start, end=end)
-        if not any(_overlap(span, (start, end)) > 0 for span in spoken):
-            yield Concern(code=ConcernCode.OUTSIDE_SPEECH, value=end - start, start=start, end=end)
+            place = SpeechSpan(start=window.start + segment.start, end=window.start + segment.end)
+            yield _concern(ConcernCode.LOW_CONFIDENCE, segment.mean_log_probability, place)
 
 
-def _overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
-    return max(0.0, min(one[1], other[1]) - max(one[0], other[0]))
+def _common(one: SpeechSpan, other: SpeechSpan) -> SpeechSpan | None:
+    """Where two spans overlap, if they do."""
+    start, end = max(one.start, other.start), min(one.end, other.end)
+    return SpeechSpan(start=start, end=end) if end > start else None
 
 
-def _concern(code: ConcernCode, value: float, window: SpeechSpan) -> Concern:
-    return Concern(code=code, value=float(value), start=window.start, end=window.end)
+def _without(span: SpeechSpan, pieces: Sequence[SpeechSpan]) -> Iterator[SpeechSpan]:
+    """What is left of a span when pieces, in order, are taken out."""
+    start = span.start
+    for piece in pieces:
+        if start < piece.start < span.end:
+            yield SpeechSpan(start=start, end=piece.start)
+        start = max(start, piece.end)
+    if start < span.end:
+        yield SpeechSpan(start=start, end=span.end)
+
+
+def _concern(code: ConcernCode, value: float, place: SpeechSpan) -> Concern:
+    return Concern(code=code, value=float(value), start=place.start, end=place.end)

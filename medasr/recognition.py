@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from medasr.quality import ConcernCode, judge_window, verdict_on
+from medasr.quality import ConcernCode, has_words, judge_window, verdict_on
 from medasr.types import Segment, Transcript
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def assemble(
 def _segments(
     window: SpeechSpan, hypothesis: Hypothesis, concerns: Sequence[Concern], first_index: int
 ) -> Iterator[Segment]:
-    written = [segment for segment in hypothesis.segments if any(map(str.isalnum, segment.text))]
+    written = [segment for segment in hypothesis.segments if has_words(segment.text)]
     for index, segment in enumerate(written, first_index):
         start, end = window.start + segment.start, min(window.start + segment.end, window.end)
         yield Segment(

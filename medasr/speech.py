@@ -35,6 +35,10 @@ _BLOCK_FRAMES = 512
 #: Speech that has begun goes on until the probability falls this far below the threshold (Silero's own hysteresis).
 _HYSTERESIS = 0.15
 
+#: Whisper takes 30 s, but hears the end of a sentence only with some silence after it: speech that fills a window up to its last
+#: second is taken for cut off, and left for a next window that never comes.
+LONGEST_WINDOW_SECONDS = WINDOW_SECONDS - 2.0
+
 #: A cut inside speech is made where the probability, averaged over this many frames, is lowest.
 _CUT_FRAMES = 7
 
@@ -85,10 +89,10 @@ class SpeechDetector:
 
 
 def spans_of(probabilities: Probabilities, options: SpeechOptions, total_samples: int) -> list[SpeechSpan]:
-    """Given speech probabilities by frame, return padded spans of at most 30 s within ``total_samples``."""
+    """Given speech probabilities by frame, return padded spans of at most 28 s within ``total_samples``."""
     total = total_samples / SAMPLE_RATE
     frame = FRAME_SAMPLES / SAMPLE_RATE
-    longest = int((WINDOW_SECONDS - 2 * options.pad_seconds) / frame)
+    longest = int((LONGEST_WINDOW_SECONDS - 2 * options.pad_seconds) / frame)
     pieces = [
         piece for first, last in _runs(probabilities, options) for piece in _cut(first, last, longest, probabilities)
     ]
@@ -114,7 +118,7 @@ def plan_windows(spans: Sequence[SpeechSpan], options: SpeechOptions, total_seco
     for span in spans:
         if windows:
             joined = SpeechSpan(start=windows[-1].start, end=span.end)
-            if span.start - windows[-1].end <= options.join_seconds and joined.seconds <= WINDOW_SECONDS:
+            if span.start - windows[-1].end <= options.join_seconds and joined.seconds <= LONGEST_WINDOW_SECONDS:
                 windows[-1] = joined
                 continue
         windows.append(span)

@@ -75,7 +75,7 @@ def _read_weights(folder: Path) -> tuple[dict[str, torch.Tensor], str]:
 
 
 def _read_config(folder: Path) -> Any:
-    from peft import LoraConfig
+    from peft import LoraConfig, PeftType
 
     if not (folder / CONFIG_FILE).is_file():  # PEFT would ask the model hub for it
         raise ModelError(
@@ -83,6 +83,8 @@ def _read_config(folder: Path) -> Any:
         )
     try:
         config = LoraConfig.from_pretrained(str(folder))
+        if config.peft_type != PeftType.LORA:
+            raise ValueError(f"its type is {config.peft_type}")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(
             f"{folder / CONFIG_FILE} is not the configuration of a LoRA adapter ({error}); restore the adapter"

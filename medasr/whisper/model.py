@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from medasr import checkpoint
 from medasr.errors import ModelError
 from medasr.types import ModelVersion
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Precision = Literal["nf4", "bf16", "fp16", "fp32"]
+
+_AGAIN = "fetch it again: medasrd models pull"
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -128,10 +131,9 @@ def _half_precision(device: torch.device) -> torch.dtype:
 
 def _load_network(path: Path, precision: Precision, compute_type: torch.dtype, device: torch.device) -> Any:
     """The network without adapter: in fp32 on the CPU, or quantized on the device."""
-    from safetensors import SafetensorError
     from transformers import BitsAndBytesConfig, WhisperForConditionalGeneration
 
-    _require_safetensors(path)
+    checkpoint.check(path)
     settings: dict[str, Any] = {"dtype": torch.float32}
     if precision == "nf4":
         quantization = BitsAndBytesConfig(
@@ -144,26 +146,13 @@ def _load_network(path: Path, precision: Precision, compute_type: torch.dtype, d
         )
         settings = {"dtype": compute_type, "quantization_config": quantization, "device_map": {"": device}}
     try:
-        network, report = WhisperForConditionalGeneration.from_pretrained(
-            path,
-            local_files_only=True,
-            use_safetensors=True,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-            **settings,
+        return WhisperForConditionalGeneration.from_pretrained(
+            path, local_files_only=True, use_safetensors=True, attn_implementation="sdpa", **settings
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise MemoryError("the model does not fit in memory") from error
-        raise ModelError(
-            f"{path} cannot be loaded as a Whisper model ({error}); fetch it again: medasrd models pull"
-        ) from error
-    if report["missing_keys"] or report["mismatched_keys"]:
-        missing = min(report["missing_keys"] or report["mismatched_keys"])
-        raise ModelError(
-            f"the weights in {path} are not this Whisper model's ({missing} is missing); fetch it again: medasrd models pull"
-        )
-    return network
+        raise ModelError(f"{path} cannot be loaded as a Whisper model ({error}); {_AGAIN}") from error
 
 
 def _load_tokenizer(path: Path) -> Any:
@@ -171,29 +160,14 @@ def _load_tokenizer(path: Path) -> Any:
 
     try:
         return WhisperTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(
-            f"{path} holds no Whisper tokenizer ({error}); fetch the model again: medasrd models pull"
-        ) from error
-
-
-def _require_safetensors(path: Path) -> None:
-    if any((path / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
-        return
-    pickled = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in path.glob(pattern))
-    if pickled:
-        raise ModelError(
-            f"{path} holds only pickled weights ({pickled[0]}), which can run code; convert them to safetensors"
-        )
-    raise ModelError(f"{path} holds no model.safetensors; fetch the model: medasrd models pull")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{path} holds no Whisper tokenizer ({error}); {_AGAIN}") from error
 
 
 def _check_finite(network: Any, path: Path) -> None:
     for name, parameter in network.named_parameters():
         if parameter.is_floating_point() and not bool(torch.isfinite(parameter).all()):
-            raise ModelError(
-                f"the weights in {path} are damaged ({name} is not finite); fetch the model again: medasrd models pull"
-            )
+            raise ModelError(f"the weights in {path} are damaged ({name} is not finite); {_AGAIN}")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

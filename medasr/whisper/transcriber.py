@@ -8,12 +8,12 @@ import torch
 
 from medasr.quality import compression_ratio
 from medasr.types import SAMPLE_RATE, Hypothesis, HypothesisSegment
-from medasr.whisper.decoding import TIMESTAMP_SECONDS, DecodedWindow, decode, decoding_tokens
+from medasr.whisper.decoding import TIMESTAMP_SECONDS, DecodedWindow, DecodingTokens, decode, decoding_tokens
 from medasr.whisper.features import log_mel
 from medasr.whisper.model import LoadedModel, ModelOptions, is_out_of_memory, load_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from medasr.types import ModelVersion, Waveform
 
@@ -77,52 +77,58 @@ class WhisperTranscriber:
             if not is_out_of_memory(error):
                 raise
             raise MemoryError(f"a batch of {len(windows)} windows does not fit on {self.device}") from error
-        return [self._hypothesis(window, result) for window, result in zip(windows, decoded, strict=True)]
-
-    def _hypothesis(self, window: Waveform, decoded: DecodedWindow) -> Hypothesis:
-        segments = self._segments(decoded, len(window) / SAMPLE_RATE)
-        text = " ".join(segment.text for segment in segments)
-        return Hypothesis(
-            text=text,
-            segments=segments,
-            mean_log_probability=self._mean_log_probability(decoded),
-            no_speech_probability=decoded.no_speech_probability,
-            compression_ratio=compression_ratio(text),
-            truncated=decoded.truncated,
-        )
-
-    def _segments(self, decoded: DecodedWindow, seconds: float) -> tuple[HypothesisSegment, ...]:
-        """The text between two timestamps each; text after the last one ends with the window."""
-        segments: list[HypothesisSegment] = []
-        start = 0.0
-        text: list[int] = []
-        values: list[float] = []
-        for token, value in zip(decoded.tokens, decoded.log_probabilities, strict=True):
-            if token < self._tokens.timestamp_begin:
-                text.append(token)
-                values.append(value)
-                continue
-            time = min((token - self._tokens.timestamp_begin) * TIMESTAMP_SECONDS, seconds)
-            if text:
-                segments.append(self._segment(start, time, text, values))
-            start, text, values = time, [], []
-        if text:
-            segments.append(self._segment(start, seconds, text, values))
-        return tuple(segments)
-
-    def _segment(self, start: float, end: float, text: list[int], values: list[float]) -> HypothesisSegment:
-        written = self._model.tokenizer.decode(text, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return HypothesisSegment(
-            start=start, end=end, text=written.strip(), mean_log_probability=sum(values) / len(values)
-        )
-
-    def _mean_log_probability(self, decoded: DecodedWindow) -> float:
-        """Over the text and its end; how sure the model is of a timestamp says nothing about the words."""
-        values = [
-            value
-            for token, value in zip(decoded.tokens, decoded.log_probabilities, strict=True)
-            if token < self._tokens.timestamp_begin
+        return [
+            hypothesis_of(result, self._tokens, len(window) / SAMPLE_RATE, self._to_text)
+            for window, result in zip(windows, decoded, strict=True)
         ]
-        if decoded.end_log_probability is not None:
-            values.append(decoded.end_log_probability)
-        return sum(values) / len(values) if values else 0.0
+
+    def _to_text(self, tokens: list[int]) -> str:
+        text: str = self._model.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text.strip()
+
+
+def hypothesis_of(
+    decoded: DecodedWindow, tokens: DecodingTokens, seconds: float, to_text: Callable[[list[int]], str]
+) -> Hypothesis:
+    """Given a window's tokens, the window's length and the tokenizer's way back to text, return what the model wrote.
+
+    Times lie within the window. The mean log-probability is that of the text and its end: how sure the model is of a timestamp says
+    nothing about the words.
+    """
+    segments: list[HypothesisSegment] = []
+    values: list[float] = []
+    for start, end, text in _pieces(decoded, tokens.timestamp_begin, seconds):
+        piece_values = [value for _, value in text]
+        written = to_text([token for token, _ in text])
+        mean = sum(piece_values) / len(piece_values)
+        segments.append(HypothesisSegment(start=start, end=end, text=written, mean_log_probability=mean))
+        values += piece_values
+    if decoded.end_log_probability is not None:
+        values.append(decoded.end_log_probability)
+    whole = " ".join(segment.text for segment in segments)
+    return Hypothesis(
+        text=whole,
+        segments=tuple(segments),
+        mean_log_probability=sum(values) / len(values) if values else 0.0,
+        no_speech_probability=decoded.no_speech_probability,
+        compression_ratio=compression_ratio(whole),
+        truncated=decoded.truncated,
+    )
+
+
+def _pieces(
+    decoded: DecodedWindow, timestamp_begin: int, seconds: float
+) -> Iterator[tuple[float, float, list[tuple[int, float]]]]:
+    """Start, end and text tokens, each with its log-probability, of what stands between timestamps; the last may end with the window."""
+    start = 0.0
+    text: list[tuple[int, float]] = []
+    for token, value in zip(decoded.tokens, decoded.log_probabilities, strict=True):
+        if token < timestamp_begin:
+            text.append((token, value))
+            continue
+        time = min((token - timestamp_begin) * TIMESTAMP_SECONDS, seconds)
+        if text:
+            yield start, time, text
+        start, text = time, []
+    if text:
+        yield start, seconds, text

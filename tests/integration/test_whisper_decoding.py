@@ -1,0 +1,134 @@
+"""Our decoding loop against transformers' ``generate``, on a network with random weights: every rule is put to work, none is lenient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import GenerationConfig, GenerationMixin, WhisperConfig, WhisperForConditionalGeneration
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    SuppressTokensAtBeginLogitsProcessor,
+    SuppressTokensLogitsProcessor,
+    WhisperTimeStampLogitsProcessor,
+)
+
+from medasr.errors import ModelError
+from medasr.whisper.decoding import DecodingTokens, decode, decoding_tokens
+
+TEXT_TOKENS = 40
+END, START, ENGLISH, TRANSCRIBE, NO_SPEECH, NO_TIMESTAMPS = range(TEXT_TOKENS, TEXT_TOKENS + 6)
+VOCABULARY = NO_TIMESTAMPS + 1 + 1501
+POSITIONS = 64
+
+
+def network(seed: int, *, multilingual: bool = True) -> Any:
+    torch.manual_seed(seed)
+    config = WhisperConfig(
+        vocab_size=VOCABULARY,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_target_positions=POSITIONS,
+        num_mel_bins=80,
+        init_std=0.35,
+        pad_token_id=END,
+        bos_token_id=END,
+        eos_token_id=END,
+        decoder_start_token_id=START,
+    )
+    whisper = WhisperForConditionalGeneration(config).eval()
+    whisper.generation_config = GenerationConfig(
+        decoder_start_token_id=START,
+        eos_token_id=END,
+        pad_token_id=END,
+        bos_token_id=END,
+        suppress_tokens=[3, 5, START, ENGLISH, TRANSCRIBE, NO_SPEECH],
+        begin_suppress_tokens=[7, END],
+        max_length=POSITIONS,
+    )
+    extra = {
+        "no_timestamps_token_id": NO_TIMESTAMPS,
+        "is_multilingual": multilingual,
+        "lang_to_id": {"<|en|>": ENGLISH},
+        "task_to_id": {"transcribe": TRANSCRIBE},
+        "max_initial_timestamp_index": 50,
+    }
+    for name, value in extra.items():
+        setattr(whisper.generation_config, name, value)
+    return whisper
+
+
+def spectrograms(batch: int) -> torch.Tensor:
+    return torch.randn(batch, 80, 3000, generator=torch.Generator().manual_seed(9))
+
+
+def generated(whisper: Any, features: torch.Tensor, tokens: DecodingTokens, *, timestamps: bool) -> list[list[int]]:
+    """What transformers decodes in one pass (Whisper's own ``generate`` would go on where it thinks a window ended early)."""
+    prefix = list(tokens.prefix) if timestamps else [*tokens.prefix, tokens.no_timestamps]
+    rules = [
+        SuppressTokensLogitsProcessor(list(tokens.suppressed)),
+        SuppressTokensAtBeginLogitsProcessor(list(tokens.suppressed_first), begin_index=len(prefix)),
+    ]
+    if timestamps:
+        rules.append(WhisperTimeStampLogitsProcessor(whisper.generation_config, begin_index=len(prefix)))
+    rows = GenerationMixin.generate(
+        whisper,
+        features,
+        generation_config=GenerationConfig(
+            max_new_tokens=tokens.limit, eos_token_id=END, pad_token_id=END, decoder_start_token_id=START
+        ),
+        decoder_input_ids=torch.tensor([prefix] * len(features)),
+        logits_processor=LogitsProcessorList(rules),
+    )
+    texts = [row[len(prefix) :] for row in rows.tolist()]
+    return [text[: text.index(END)] if END in text else text for text in texts]
+
+
+@pytest.mark.parametrize("timestamps", [True, False], ids=["timestamps", "plain"])
+@pytest.mark.parametrize("multilingual", [True, False], ids=["multilingual", "english"])
+@pytest.mark.parametrize("seed", range(2))
+def test_tokens_are_those_of_generate(seed: int, multilingual: bool, timestamps: bool) -> None:
+    whisper, features = network(seed, multilingual=multilingual), spectrograms(3)
+    tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
+    with torch.inference_mode():
+        ours = decode(whisper, features, tokens, timestamps=timestamps)
+        theirs = generated(whisper, features, tokens, timestamps=timestamps)
+    assert [list(window.tokens) for window in ours] == theirs
+
+
+def test_log_probabilities_are_finite_and_belong_to_the_tokens() -> None:
+    whisper = network(0)
+    tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
+    with torch.inference_mode():
+        for window in decode(whisper, spectrograms(2), tokens):
+            assert len(window.tokens) == len(window.log_probabilities) <= tokens.limit
+            assert all(-100 < value <= 0 for value in window.log_probabilities)
+            assert 0 <= window.no_speech_probability <= 1
+            assert window.truncated == (len(window.tokens) == tokens.limit)
+
+
+def test_a_window_decodes_the_same_alone_and_in_a_batch() -> None:
+    whisper, features = network(1), spectrograms(5)
+    tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
+    with torch.inference_mode():
+        together = decode(whisper, features, tokens)
+        alone = [decode(whisper, features[index : index + 1], tokens)[0] for index in range(5)]
+    assert [window.tokens for window in together] == [window.tokens for window in alone]
+
+
+def test_a_language_the_model_does_not_know_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"language xx; correct model\.language"):
+        decoding_tokens(network(0).generation_config, "xx", POSITIONS)
+    with pytest.raises(ModelError, match="English only"):
+        decoding_tokens(network(0, multilingual=False).generation_config, "de", POSITIONS)
+
+
+def test_a_generation_config_that_is_not_whispers_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"generation_config\.json"):
+        decoding_tokens(GenerationConfig(), "en", POSITIONS)

@@ -1,0 +1,131 @@
+"""Real speech through real weights (whisper-tiny.en): recording → speech → windows → hypotheses → transcript."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import jiwer
+import numpy as np
+import pytest
+import torch
+from whisper_normalizer.english import EnglishTextNormalizer
+
+from medasr.quality import QualityThresholds
+from medasr.recognition import assemble
+from medasr.speech import SpeechDetector, SpeechOptions, plan_windows
+from medasr.types import SAMPLE_RATE, SpeechSpan, Transcript, VerdictKind
+from medasr.whisper.decoding import decode, decoding_tokens
+from medasr.whisper.features import log_mel
+from medasr.whisper.model import load_model
+from medasr.whisper.transcriber import WhisperTranscriber, load_transcriber
+from tests.support.speech import NON_SPEECH
+from tests.support.whisper import sample, tiny_english
+
+if TYPE_CHECKING:
+    from medasr.types import Waveform
+    from medasr.whisper.transcriber import Transcriber
+
+pytestmark = pytest.mark.whisper
+
+SAMPLES = ("dictation", "back-pain", "sore-throat")
+OPTIONS, THRESHOLDS = SpeechOptions(), QualityThresholds()
+
+
+@pytest.fixture(scope="module")
+def transcriber() -> Transcriber:
+    return load_transcriber(tiny_english())
+
+
+def cut(waveform: Waveform, windows: list[SpeechSpan]) -> list[Waveform]:
+    return [waveform[round(span.start * SAMPLE_RATE) : round(span.end * SAMPLE_RATE)] for span in windows]
+
+
+def transcribed(transcriber: Transcriber, waveform: Waveform) -> Transcript:
+    speech = SpeechDetector(OPTIONS).detect(waveform)
+    windows = plan_windows(speech, OPTIONS)
+    return assemble(windows, transcriber.transcribe(cut(waveform, windows)), speech, "en", THRESHOLDS)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_consultation_becomes_text_with_times(transcriber: Transcriber, name: str) -> None:
+    waveform, reference = sample(name)
+    transcript = transcribed(transcriber, waveform)
+    normalize = EnglishTextNormalizer()
+    assert jiwer.wer(normalize(reference), normalize(transcript.text)) < 0.2
+    bounds = [time for segment in transcript.segments for time in (segment.start, segment.end)]
+    assert bounds == sorted(bounds)
+    assert len(transcript.segments) >= 3
+    assert bounds[-1] <= len(waveform) / SAMPLE_RATE
+    assert transcript.verdict.kind is VerdictKind.OK
+
+
+def test_the_same_batch_gives_the_same_hypotheses(transcriber: Transcriber) -> None:
+    windows = [sample(name)[0][: 6 * SAMPLE_RATE] for name in SAMPLES]
+    together = transcriber.transcribe(windows)
+    assert together == transcriber.transcribe(windows)
+    for window, hypothesis in zip(windows, together, strict=True):
+        (alone,) = transcriber.transcribe([window])
+        assert [dataclasses.replace(one, mean_log_probability=0) for one in alone.segments] == [
+            dataclasses.replace(one, mean_log_probability=0) for one in hypothesis.segments
+        ]
+        assert alone.mean_log_probability == pytest.approx(hypothesis.mean_log_probability, abs=1e-3)
+        assert alone.no_speech_probability == pytest.approx(hypothesis.no_speech_probability, abs=1e-3)
+
+
+@pytest.mark.parametrize("timestamps", [True, False], ids=["timestamps", "plain"])
+def test_tokens_are_those_of_whispers_own_generate(timestamps: bool) -> None:
+    network = load_model(tiny_english()).network
+    tokens = decoding_tokens(network.generation_config, "en", network.config.max_target_positions)
+    windows = []
+    for name in SAMPLES:
+        waveform, _ = sample(name)
+        windows += cut(waveform, plan_windows(SpeechDetector(OPTIONS).detect(waveform), OPTIONS))[:1]
+    features = log_mel(windows, 80, torch.device("cpu"))
+    with torch.inference_mode():
+        ours = decode(network, features, tokens, timestamps=timestamps)
+        theirs = network.generate(features, return_timestamps=timestamps, do_sample=False, num_beams=1)
+    special = {*tokens.prefix, tokens.end, tokens.no_timestamps}
+    for window, row in zip(ours, theirs.tolist(), strict=True):
+        assert list(window.tokens) == [token for token in row if token not in special]
+        assert not window.truncated
+
+
+@pytest.mark.parametrize("name", NON_SPEECH)
+def test_sound_without_speech_gives_no_words(transcriber: Transcriber, name: str) -> None:
+    transcript = transcribed(transcriber, NON_SPEECH[name]())
+    assert (transcript.text, transcript.verdict.kind) == ("", VerdictKind.NO_SPEECH)
+
+
+def test_a_batch_of_nothing_is_nothing(transcriber: Transcriber) -> None:
+    assert transcriber.transcribe([]) == []
+
+
+class Failing(torch.nn.Module):
+    """An encoder for which there is no memory."""
+
+    def __init__(self, error: RuntimeError) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, _features: Any) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_running_out_of_memory_is_told_from_other_failures(error: RuntimeError) -> None:
+    model = load_model(tiny_english())
+    transcriber = WhisperTranscriber(model, "en")
+    model.network.model.encoder = Failing(error)
+    with pytest.raises(MemoryError, match="a batch of 2 windows does not fit on cpu"):
+        transcriber.transcribe([np.zeros(SAMPLE_RATE, np.float32)] * 2)
+    model.network.model.encoder = Failing(RuntimeError("CUDA error: device-side assert triggered"))
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        transcriber.transcribe([np.zeros(SAMPLE_RATE, np.float32)])
