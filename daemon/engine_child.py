@@ -7,6 +7,7 @@ expected ends the process after one frame that names its class and position: the
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import queue
@@ -150,7 +151,8 @@ def _settle_in() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold speech
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # When the machine runs out of memory this process is the one that can be spared.
-    Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
 def _report_faults(send: Callable[[Reply], None]) -> None:

@@ -291,14 +291,11 @@ def transcribe_all(
     ModelError as :meth:`EngineHost.poll` does.
     """
     waiting = iter(items)
-    exhausted = False
-    while not exhausted or host.in_flight:
-        while not exhausted and host.pending_seconds < backlog_seconds:
+    item = next(waiting, None)
+    while item or host.in_flight:
+        while item and host.pending_seconds < backlog_seconds:
+            host.submit(*item)
             item = next(waiting, None)
-            if item is None:
-                exhausted = True
-            else:
-                host.submit(*item)
         yield from host.poll(_STOP_SECONDS)
         if not host.healthy:
             raise EngineError("the model process keeps dying; `medasrd doctor` looks for the reason")

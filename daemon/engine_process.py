@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _READ_BYTES = 2**20
+_KILL_SECONDS = 5.0
 
 #: Where the packages lie. The child finds them there and not in the folder the daemon was started in, which may be anybody's.
 _IMPORT_ROOT = Path(__file__).resolve().parents[1]
@@ -94,7 +95,9 @@ class EngineProcess:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 status = self._process.wait(grace_seconds)
         self._process.kill()
-        self._process.wait()
+        # A process stuck in a driver takes no signal: it is left behind, and collected when it ends after all.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_KILL_SECONDS)
         for pipe in self._pipes:
             if pipe.fileno() in self._selector.get_map():
                 self._selector.unregister(pipe.fileno())

@@ -1,0 +1,81 @@
+"""The real model in a child process: real weights, real voice activity, real speech."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from daemon.config import Model, Quality, Speech
+from daemon.engine import Engine
+from daemon.engine_child import load_recognizer
+from daemon.engine_host import EngineHost, transcribe_all
+from daemon.engine_protocol import Completed, EngineOptions, Reply, Transcribe
+from medasr.audio import normalize
+from medasr.errors import ModelError
+from medasr.types import SAMPLE_RATE, VerdictKind
+from tests.support.samples import SAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.whisper
+
+
+def options_for(weights: Path) -> EngineOptions:
+    return EngineOptions(
+        models=weights.parent,
+        model=Model(base=weights.name, device="cpu", precision="fp32", threads=1, batch_size=2),
+        speech=Speech(),
+        quality=Quality(),
+        load_seconds=250.0,
+        hang_seconds=250.0,
+    )
+
+
+def normalized(recording: Path, pcm: Path) -> Path:
+    source, sink = os.open(recording, os.O_RDONLY), os.open(pcm, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        normalize(source, sink)
+    finally:
+        os.close(source)
+        os.close(sink)
+    return pcm
+
+
+def test_the_child_writes_what_the_library_writes(tiny_whisper: Path, tmp_path: Path) -> None:
+    options = options_for(tiny_whisper)
+    (dictation,) = (sample for sample in SAMPLES if sample.stem == "dictation")
+    items = [("spoken", normalized(dictation, tmp_path / "spoken.pcm")), ("silent", tmp_path / "silent.pcm")]
+    np.zeros(5 * SAMPLE_RATE, dtype="<f4").tofile(items[1][1])
+
+    host = EngineHost(options)
+    results = {event.id: event for event in transcribe_all(host, items) if isinstance(event, Completed)}
+    host.stop()
+
+    replies: list[Reply] = []
+    engine = Engine(load_recognizer(options), options.model.batch_size, replies.append)
+    for name, pcm in items:
+        engine.accept(Transcribe(id=name, pcm=pcm))
+    while not engine.idle:
+        engine.step()
+    here = {reply.id: reply for reply in replies if isinstance(reply, Completed)}
+    assert {name: result.transcript for name, result in results.items()} == {
+        name: result.transcript for name, result in here.items()
+    }
+    assert results["spoken"].version == here["spoken"].version
+    assert results["spoken"].version.base_id == "whisper-tiny.en"
+    assert results["spoken"].version.precision == "fp32"
+    assert "high blood pressure" in results["spoken"].transcript.text
+    assert results["silent"].transcript.verdict.kind is VerdictKind.NO_SPEECH
+
+
+def test_weights_that_are_not_installed_stop_the_host_with_the_remedy(tmp_path: Path) -> None:
+    host = EngineHost(options_for(tmp_path / "whisper-tiny.en"))
+    host.submit("r1", tmp_path / "r1.pcm")
+
+    with pytest.raises(ModelError, match=r"medasrd models pull whisper-tiny\.en"):
+        while host.in_flight:
+            host.poll(1.0)

@@ -1,0 +1,163 @@
+"""The engine within the model child, step by step, without a process around it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from daemon.engine import Engine
+from daemon.engine_protocol import (
+    Cancel,
+    Completed,
+    Exhausted,
+    Progress,
+    Reply,
+    Stop,
+    Transcribe,
+    Unreadable,
+    Working,
+)
+from medasr.errors import EngineError
+from tests.support.transcribers import Behaviour, Mark, engine_options, load_scripted, write_recording
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Bench:
+    """An engine, the folder of its recordings, and what it said."""
+
+    def __init__(self, folder: Path, batch_size: int, behaviour: Behaviour) -> None:
+        self.folder = folder
+        self.replies: list[Reply] = []
+        self.engine = Engine(load_scripted(behaviour, engine_options(folder)), batch_size, self.replies.append)
+
+    def accept(self, recording: str, *marks: Mark) -> Path:
+        pcm = write_recording(self.folder / recording, *marks)
+        self.engine.accept(Transcribe(id=recording, pcm=pcm))
+        return pcm
+
+    def finish(self) -> dict[str, Completed]:
+        while not self.engine.idle:
+            self.engine.step()
+        return {reply.id: reply for reply in self.replies if isinstance(reply, Completed)}
+
+    def batches(self) -> list[tuple[str, ...]]:
+        return [reply.ids for reply in self.replies if isinstance(reply, Working)]
+
+
+def bench(folder: Path, batch_size: int = 4, behaviour: Behaviour | None = None) -> Bench:
+    return Bench(folder, batch_size, behaviour or Behaviour())
+
+
+def test_speech_is_looked_for_only_as_far_ahead_as_the_next_batch_needs(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=2)
+    for name in ("a", "b", "c"):
+        engine.accept(name, Mark.SPEECH)
+
+    engine.finish()
+
+    assert engine.batches() == [("a",), ("b",), ("a", "b"), ("c",), ("c",)]
+
+
+def test_a_recording_is_named_before_anything_touches_it(tmp_path: Path) -> None:
+    engine = bench(tmp_path)
+    engine.accept("poison", Mark.ERROR)
+
+    with pytest.raises(RuntimeError):
+        engine.finish()
+
+    assert engine.replies == [
+        Working(ids=("poison",)),
+        Progress(id="poison", done=0, total=1),
+        Working(ids=("poison",)),
+    ]
+
+
+def test_a_recording_that_is_ready_first_is_not_held_up_by_a_longer_one(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=4)
+    engine.accept("long", *[Mark.SPEECH] * 10)
+    engine.accept("short", Mark.SPEECH)
+
+    results = engine.finish()
+
+    assert results["long"].transcript.text.count("samples") == 10
+    assert engine.batches()[-1] == ("long", "short")
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_stays_small(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=8, behaviour=Behaviour(fits=3))
+    engine.accept("a", *[Mark.SPEECH] * 5)
+    engine.accept("b", Mark.SPEECH)
+
+    results = engine.finish()
+
+    assert results["a"].transcript.text == " ".join(["160 samples in a batch of 3"] * 5)
+    assert [result.batch_size for result in results.values()] == [3, 3]
+
+
+def test_a_window_that_fits_nowhere_gives_up_its_recording_and_no_other(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=4)
+    engine.accept("a", Mark.SPEECH, Mark.SPEECH)
+    engine.accept("large", Mark.SPEECH, Mark.MEMORY, Mark.SPEECH)
+    engine.accept("b", Mark.SPEECH)
+
+    results = engine.finish()
+
+    assert Exhausted(id="large") in engine.replies
+    assert results.keys() == {"a", "b"}
+    assert results["b"].batch_size == 1
+
+
+def test_a_file_that_vanishes_before_its_batch_leaves_the_others_in_it(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=4)
+    lost = engine.accept("lost", Mark.SPEECH)
+    engine.accept("a", Mark.SPEECH, Mark.SPEECH, Mark.SPEECH)
+    engine.engine.step()
+    engine.engine.step()
+
+    lost.unlink()
+    results = engine.finish()
+
+    assert engine.replies.count(Unreadable(id="lost")) == 1
+    assert results["a"].transcript.text == " ".join(["160 samples in a batch of 3"] * 3)
+    assert results.keys() == {"a"}
+
+
+def test_nothing_is_left_to_do_when_the_only_file_vanishes(tmp_path: Path) -> None:
+    engine = bench(tmp_path)
+    lost = engine.accept("lost", Mark.SPEECH)
+    engine.engine.step()
+
+    lost.unlink()
+
+    assert engine.finish() == {}
+    assert engine.replies[-1] == Unreadable(id="lost")
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_a_cancelled_recording_is_forgotten_at_whatever_stage(tmp_path: Path, steps: int) -> None:
+    engine = bench(tmp_path, batch_size=1)
+    engine.accept("unwanted", *[Mark.SPEECH] * 3)
+    engine.accept("wanted", Mark.SPEECH)
+    for _ in range(steps):
+        engine.engine.step()
+
+    engine.engine.accept(Cancel(id="unwanted"))
+
+    assert engine.finish().keys() == {"wanted"}
+
+
+def test_a_recording_may_come_again(tmp_path: Path) -> None:
+    engine = bench(tmp_path)
+    engine.accept("a", Mark.SPEECH)
+    engine.finish()
+    engine.accept("a", Mark.SPEECH, Mark.SPEECH)
+
+    assert engine.finish()["a"].transcript.text == " ".join(["160 samples in a batch of 2"] * 2)
+
+
+def test_a_request_that_is_not_for_the_engine_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="stop"):
+        bench(tmp_path).engine.accept(Stop())
