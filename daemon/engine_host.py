@@ -287,8 +287,7 @@ def transcribe_all(
 ) -> Iterator[EngineEvent]:
     """Transcribe recordings (id, normalized audio) without a queue; give every event until all have completed or failed.
 
-    No more than ``backlog_seconds`` of audio are handed over at a time. Raise EngineError when the child keeps dying, and
-    ModelError as :meth:`EngineHost.poll` does.
+    Hand over ``backlog_seconds`` of audio at a time. Raise EngineError when the child keeps dying, ModelError as ``poll`` does.
     """
     waiting = iter(items)
     item = next(waiting, None)
