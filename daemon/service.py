@@ -22,9 +22,9 @@ from typing import Any
 from daemon import home, notify, spool
 from daemon.config import Config
 from daemon.control import ControlServer
-from daemon.decode import DecodeServer, decode_limits
-from daemon.engine_host import EngineHost
-from daemon.engine_protocol import engine_options
+from daemon.decode.host import DecodeServer, decode_limits
+from daemon.engine.host import EngineHost
+from daemon.engine.protocol import engine_options
 from daemon.ignore import InboxRules
 from daemon.inbox import InboxWatch
 from daemon.late import LateWatch

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from daemon import spool
 from daemon.crashpoint import crash_point
-from daemon.engine_protocol import Completed, Died, Failed
+from daemon.engine.protocol import Completed, Died, Failed
 from daemon.outbox import Folder, deliver_quarantined, deliver_transcript
 from daemon.pulse import Pulse
 from daemon.store import jobs, recordings, transcripts
@@ -31,8 +31,8 @@ from medasr.lexicon import Lexicon, find_terms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from daemon.decode_server import DecodeLimits
-    from daemon.engine_protocol import EngineEvent
+    from daemon.decode.server import DecodeLimits
+    from daemon.engine.protocol import EngineEvent
     from medasr.types import AudioFacts
 
 logger = logging.getLogger(__name__)
@@ -52,14 +52,14 @@ DECODER_ATTEMPTS = 2
 
 
 class Decoder(Protocol):
-    """Turns our copy of a recording into normalized samples; see :class:`daemon.decode.DecodeServer`."""
+    """Turns our copy of a recording into normalized samples; see :class:`daemon.decode.host.DecodeServer`."""
 
     def decode(self, source: int, sink: int, limits: DecodeLimits) -> AudioFacts:
         """Given two open descriptors, write normalized 16 kHz float32 samples to the sink."""
 
 
 class Engine(Protocol):
-    """Turns samples into transcripts; see :class:`daemon.engine_host.EngineHost`."""
+    """Turns samples into transcripts; see :class:`daemon.engine.host.EngineHost`."""
 
     @property
     def in_flight(self) -> set[str]:

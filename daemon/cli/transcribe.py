@@ -16,9 +16,9 @@ from daemon.cli.options import config_option, console, json_option, print_json
 
 if TYPE_CHECKING:
     from daemon.config import Config
-    from daemon.decode import DecodeServer
-    from daemon.engine_host import EngineHost
-    from daemon.engine_protocol import Completed
+    from daemon.decode.host import DecodeServer
+    from daemon.engine.host import EngineHost
+    from daemon.engine.protocol import Completed
     from medasr.types import AudioFacts
 
 #: Files decoded ahead of the model.
@@ -47,9 +47,9 @@ def transcribe(config: Config, files: tuple[Path, ...], as_json: bool) -> None:
 
 def _transcribed(config: Config, files: tuple[Path, ...]) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Each file with its transcript or error as JSON, as they are finished."""
-    from daemon.decode import DecodeServer
-    from daemon.engine_host import EngineHost
-    from daemon.engine_protocol import Completed, Failed, engine_options
+    from daemon.decode.host import DecodeServer
+    from daemon.engine.host import EngineHost
+    from daemon.engine.protocol import Completed, Failed, engine_options
     from medasr.errors import RecordingError
 
     with ExitStack() as stack:
@@ -91,7 +91,7 @@ def _require_health(engine: EngineHost) -> None:
 
 
 def _decode(config: Config, decoder: DecodeServer, path: Path, samples: Path) -> AudioFacts:
-    from daemon.decode import decode_limits
+    from daemon.decode.host import decode_limits
 
     sink = os.open(samples, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

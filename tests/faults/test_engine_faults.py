@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.engine_host import EngineHost, transcribe_all
-from daemon.engine_ladder import FIRST_REST_SECONDS, GIVE_UP_AFTER, LOWERED_SECONDS
-from daemon.engine_protocol import Completed, Died, EngineFailure, Failed
+from daemon.engine.host import EngineHost, transcribe_all
+from daemon.engine.ladder import FIRST_REST_SECONDS, GIVE_UP_AFTER, LOWERED_SECONDS
+from daemon.engine.protocol import Completed, Died, EngineFailure, Failed
 from medasr.errors import EngineError, ModelError
 from tests.support.transcribers import Behaviour, Mark, engine_command, engine_options, poll_until, write_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from daemon.engine_protocol import EngineEvent
+    from daemon.engine.protocol import EngineEvent
 
 
 class Clock:

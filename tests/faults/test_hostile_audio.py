@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.decode import COMMAND, DecodeServer
-from daemon.decode_server import DecodeLimits
+from daemon.decode.host import COMMAND, DecodeServer
+from daemon.decode.server import DecodeLimits
 from medasr.audio import AudioLimits, normalize
 from medasr.errors import Reason, RecordingError, TransientError
 from medasr.types import AudioFacts

@@ -14,8 +14,8 @@ import pytest
 
 import daemon.decode
 from daemon.config import Config
-from daemon.decode import COMMAND, DecodeServer, decode_limits
-from daemon.decode_server import READY, DecodeLimits
+from daemon.decode.host import COMMAND, DecodeServer, decode_limits
+from daemon.decode.server import READY, DecodeLimits
 from medasr.audio import normalize, read_normalized
 from medasr.errors import FatalError, Reason, RecordingError, TransientError
 from medasr.types import AudioFacts
@@ -117,7 +117,7 @@ def test_the_server_sees_nothing_of_the_daemons_environment(monkeypatch: pytest.
 def test_the_server_leaves_with_the_daemon_even_while_it_decodes(tmp_path: Path) -> None:
     recording = misbehave(tmp_path / "visit.wav", "hang")
     program = (
-        "import os, sys\nfrom daemon.decode import DecodeServer\n"
+        "import os, sys\nfrom daemon.decode.host import DecodeServer\n"
         "from tests.integration.test_decode import LIMITS, MISBEHAVING\n"
         "server = DecodeServer(MISBEHAVING)\nserver.start()\nprint(server.process_id, flush=True)\n"
         "server.decode(os.open(sys.argv[1], os.O_RDONLY), os.open(sys.argv[1], os.O_RDWR), LIMITS)\n"

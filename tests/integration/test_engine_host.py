@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.engine_host import EngineHost, transcribe_all
-from daemon.engine_protocol import Completed, EngineFailure, Failed, Progress, Ready
+from daemon.engine.host import EngineHost, transcribe_all
+from daemon.engine.protocol import Completed, EngineFailure, Failed, Progress, Ready
 from medasr.types import VerdictKind
 from tests.support.transcribers import Behaviour, Mark, engine_command, engine_options, poll_until, write_recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from daemon.engine_protocol import EngineEvent
+    from daemon.engine.protocol import EngineEvent
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_the_child_does_not_outlive_a_daemon_that_is_killed(tmp_path: Path) -> N
     daemon = """
 import sys
 from pathlib import Path
-from daemon.engine_host import EngineHost
+from daemon.engine.host import EngineHost
 from tests.support.transcribers import Mark, engine_command, engine_options, poll_until, write_recording
 
 folder = Path(sys.argv[1])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon import spool
-from daemon.engine_protocol import EngineFailure
+from daemon.engine.protocol import EngineFailure
 from daemon.store import jobs, transcripts
 from daemon.store.states import JobState
 from medasr.errors import ModelError, Reason, RecordingError, TransientError

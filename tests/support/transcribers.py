@@ -20,9 +20,9 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from daemon.config import Model, Quality, Speech
-from daemon.engine import Recognizer
-from daemon.engine_child import main
-from daemon.engine_protocol import EngineOptions
+from daemon.engine.child import main
+from daemon.engine.engine import Recognizer
+from daemon.engine.protocol import EngineOptions
 from medasr.errors import ModelError
 from medasr.quality import QualityThresholds
 from medasr.recognition import assemble
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from daemon.engine_host import EngineHost
-    from daemon.engine_protocol import EngineEvent
+    from daemon.engine.host import EngineHost
+    from daemon.engine.protocol import EngineEvent
     from medasr.types import Waveform
 
 #: Windows of these recordings are this long, to keep the files small.

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from daemon import spool
-from daemon.decode_server import DecodeLimits
-from daemon.engine_protocol import Completed, EngineEvent, EngineFailure, Failed
+from daemon.decode.server import DecodeLimits
+from daemon.engine.protocol import Completed, EngineEvent, EngineFailure, Failed
 from daemon.outbox import Folder
 from daemon.pulse import Pulse
 from daemon.store import jobs, recordings

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.engine import Engine
-from daemon.engine_protocol import (
+from daemon.engine.engine import Engine
+from daemon.engine.protocol import (
     Cancel,
     Completed,
     Exhausted,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.engine_dispatch import Dispatch, Pending
+from daemon.engine.dispatch import Dispatch, Pending
 
 
 def dispatch_with(*recordings: str) -> Dispatch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.engine_ladder import (
+from daemon.engine.ladder import (
     FIRST_REST_SECONDS,
     GIVE_UP_AFTER,
     LONGEST_REST_SECONDS,
@@ -13,7 +13,7 @@ from daemon.engine_ladder import (
     Patience,
     Rung,
 )
-from daemon.engine_protocol import EngineFailure
+from daemon.engine.protocol import EngineFailure
 
 TOP = Rung(batch_size=8, device="auto")
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.config import Config, Model, Quality, Speech
-from daemon.engine_protocol import (
+from daemon.engine.protocol import (
     MAX_FRAME_BYTES,
     Cancel,
     Completed,

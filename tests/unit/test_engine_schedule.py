@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.engine_schedule import Window, WindowPool
+from daemon.engine.pool import Window, WindowPool
 from medasr.types import Hypothesis, SpeechSpan
 
 

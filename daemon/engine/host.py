@@ -20,10 +20,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from daemon.engine_dispatch import Dispatch, Pending
-from daemon.engine_ladder import Ladder, Patience, Rung
-from daemon.engine_process import EngineProcess
-from daemon.engine_protocol import (
+from daemon.engine.dispatch import Dispatch, Pending
+from daemon.engine.ladder import Ladder, Patience, Rung
+from daemon.engine.process import EngineProcess
+from daemon.engine.protocol import (
     Cancel,
     Completed,
     Died,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: ``-P``: modules come from where medasr is installed, never from the folder the daemon happens to be started in.
-ENGINE_COMMAND = (sys.executable, "-P", "-m", "daemon.engine_child")
+ENGINE_COMMAND = (sys.executable, "-P", "-m", "daemon.engine.child")
 
 _STOP_SECONDS = 5.0
 _SAMPLE_BYTES = 4

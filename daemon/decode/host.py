@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from daemon.decode_server import MAX_MESSAGE, READY, DecodeLimits
+from daemon.decode.server import MAX_MESSAGE, READY, DecodeLimits
 from medasr.errors import FatalError, Reason, RecordingError, TransientError
 from medasr.types import AudioFacts
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-P", "-m", "daemon.decode_server")
+COMMAND = (sys.executable, "-P", "-m", "daemon.decode.server")
 
 #: How long starting may take: importing numpy and soundfile on a busy machine.
 START_SECONDS = 120.0

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daemon.engine_protocol import (
+from daemon.engine.pool import Window, WindowPool
+from daemon.engine.protocol import (
     Cancel,
     Completed,
     EngineOptions,
@@ -21,7 +22,6 @@ from daemon.engine_protocol import (
     Unreadable,
     Working,
 )
-from daemon.engine_schedule import Window, WindowPool
 from medasr.audio import read_normalized
 from medasr.errors import EngineError
 from medasr.types import SAMPLE_RATE

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.engine_protocol import EngineOptions, FrameReader, Reply, Request, Stop, decode_reply, encode_request
+from daemon.engine.protocol import EngineOptions, FrameReader, Reply, Request, Stop, decode_reply, encode_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

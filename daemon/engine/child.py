@@ -1,7 +1,7 @@
 """The model child: the process that holds the weights.
 
-Started by :mod:`daemon.engine_host` as ``python -m daemon.engine_child``. It reads requests from stdin and writes replies to
-stdout (:mod:`daemon.engine_protocol`); whatever libraries print is thrown away, since it may quote a transcript. An error nobody
+Started by :mod:`daemon.engine.host` as ``python -m daemon.engine.child``. It reads requests from stdin and writes replies to
+stdout (:mod:`daemon.engine.protocol`); whatever libraries print is thrown away, since it may quote a transcript. An error nobody
 expected ends the process after one frame that names its class and position: the host decides what follows.
 """
 
@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from daemon.engine import Engine, Recognizer
-from daemon.engine_protocol import (
+from daemon.engine.engine import Engine, Recognizer
+from daemon.engine.protocol import (
     EngineOptions,
     Fatal,
     Fault,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from daemon.engine_protocol import EngineFailure
+from daemon.engine.protocol import EngineFailure
 
 #: For so long the smaller values are kept.
 LOWERED_SECONDS = 3600.0

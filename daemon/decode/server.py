@@ -4,7 +4,7 @@ Importing numpy and soundfile costs more than decoding a short clip, so the serv
 itself by resource limits and a kernel clock, decodes, writes one line of JSON into a pipe and exits; the server judges what
 became of it and answers the daemon. Neither sees the database, a file's name, or the daemon's environment.
 
-Started by :class:`daemon.decode.DecodeServer` as ``python -m daemon.decode_server [MODULE]``, with a ``SOCK_SEQPACKET`` socket
+Started by :class:`daemon.decode.host.DecodeServer` as ``python -m daemon.decode.server [MODULE]``, with a ``SOCK_SEQPACKET`` socket
 as standard input. One request is the JSON of :class:`DecodeLimits` with two descriptors: the recording and the sink.
 """
 
