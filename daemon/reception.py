@@ -203,7 +203,7 @@ class Intake:
         crash_point("after_commit")
         batch, self._uncommitted = self._uncommitted, []
         surplus = [copy_id for copy_id, reception in receptions.items() if reception is not Reception.NEW]
-        spool.discard(self.options.spool, surplus)
+        spool.discard(self.options.spool, [*surplus, *self._superseded(batch)])
         for taken in batch:
             self._remove(taken)
         source.sync_folders(taken.arrival for taken in batch if not taken.late)
@@ -237,6 +237,13 @@ class Intake:
             self._uncommitted.append(taken)
             self._commit()
         return len(written)
+
+    def _superseded(self, batch: Sequence[_Taken]) -> list[str]:
+        """Orphans whose originals were just taken under their own names."""
+        contents = {taken.copy.sha256 for taken in batch}
+        superseded = [orphan for orphan in self._orphans if orphan.sha256 in contents]
+        self._orphans = [orphan for orphan in self._orphans if orphan not in superseded]
+        return [orphan.recording_id for orphan in superseded]
 
     def _adopt_orphans(self, sizes_in_inbox: set[int]) -> None:
         """Enter copies without a row under a made-up name, since theirs is not known any more.

@@ -113,10 +113,7 @@ def wait(daemon: subprocess.Popen[bytes], config: Path, expected: int) -> list[d
 
 def short(path: object) -> str:
     """A path as one would type it here."""
-    try:
-        return os.path.relpath(str(path)) if str(path).startswith(os.getcwd()) else str(path)
-    except ValueError:
-        return str(path)
+    return str(path).removeprefix(f"{Path.cwd()}/")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,246 @@
+"""Reception: from a settled file to a row, through every kind of trouble, with nothing lost and nothing twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from daemon import spool
+from daemon.ignore import InboxRules
+from daemon.inbox import InboxWatch
+from daemon.late import LateWatch
+from daemon.pulse import Pulse
+from daemon.reception import Intake, IntakeOptions
+from daemon.stability import StabilityTracker
+from daemon.store import recordings
+from daemon.store.connection import Store
+from daemon.store.schema import Arrival, Recording
+from medasr.errors import TransientError
+from tests.support.stores import NOW, open_store
+
+
+class Bench:
+    """An inbox, a spool, a store and an intake, with a clock that moves when told."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.inbox, self.spool, self.store = folder / "inbox", folder / "spool", store
+        self.inbox.mkdir(exist_ok=True)
+        spool.prepare(self.spool)
+        self.seconds = 0.0
+        self.woken = 0
+        self.intake = self.restart()
+
+    def restart(self, **options: object) -> Intake:
+        import threading
+
+        self.intake = Intake(
+            store=self.store,
+            options=replace(
+                IntakeOptions(
+                    inbox=self.inbox,
+                    spool=self.spool,
+                    rules=InboxRules(extensions=("wav", "flac")),
+                    max_bytes=10_000,
+                    min_free_bytes=0,
+                    empty_seconds=60,
+                ),
+                **options,  # type: ignore[arg-type]
+            ),
+            tracker=StabilityTracker(5.0, lambda: self.seconds),
+            watch=InboxWatch(self.inbox, threading.Event(), polling="always"),
+            late=LateWatch(lambda: self.seconds, 5.0),
+            pulse=Pulse(),
+            now=self.now,
+            on_received=self.wake,
+        )
+        self.intake.recover()
+        return self.intake
+
+    def now(self) -> datetime:
+        return NOW
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def drop(self, name: str, content: bytes = b"RIFF....WAVE") -> Path:
+        path = self.inbox / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def settle(self) -> int:
+        """Look, let the time pass that a file has to keep still, and look again."""
+        taken = self.intake.turn()
+        self.seconds += 6
+        return taken + self.intake.turn()
+
+    def recordings(self) -> list[Recording]:
+        with self.store.read() as session:
+            return list(session.scalars(select(Recording).order_by(Recording.received_at, Recording.name)))
+
+    def arrivals(self) -> list[Arrival]:
+        with self.store.read() as session:
+            return list(session.scalars(select(Arrival).order_by(Arrival.id)))
+
+    def copies(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (self.spool / "recordings").iterdir()}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    store = open_store(tmp_path)
+    made = Bench(tmp_path, store)
+    yield made
+    made.intake.close()
+    store.close()
+
+
+class TestTaking:
+    def test_a_settled_file_becomes_a_recording_and_leaves_the_inbox(self, bench: Bench) -> None:
+        original = bench.drop("visit.wav", b"the bytes")
+        assert bench.settle() == 1
+        (recording,) = bench.recordings()
+        assert recording.name == "visit.wav"
+        assert bench.copies() == {recording.id: b"the bytes"}
+        assert not original.exists()
+        assert bench.woken == 1
+
+    def test_a_file_still_growing_is_left_alone(self, bench: Bench) -> None:
+        original = bench.drop("visit.wav", b"half")
+        bench.intake.turn()
+        for _ in range(5):
+            bench.seconds += 4
+            with original.open("ab") as file:
+                file.write(b" more")
+            assert bench.intake.turn() == 0
+        assert original.exists()
+
+    def test_sub_folders_are_its_label_and_metadata_beside_it_comes_along(self, bench: Bench) -> None:
+        bench.drop("cardiology/visit.wav")
+        sidecar = bench.drop("cardiology/visit.json", json.dumps({"ward": "3B"}).encode())
+        bench.settle()
+        (recording,) = bench.recordings()
+        assert (recording.label, recording.sidecar) == ("cardiology", {"ward": "3B"})
+        assert not sidecar.exists()
+
+    def test_metadata_that_is_no_json_is_kept_as_text_and_flagged(self, bench: Bench) -> None:
+        bench.drop("visit.wav")
+        bench.drop("visit.json", b"not json")
+        bench.settle()
+        assert bench.recordings()[0].sidecar == {"text": "not json"}
+        assert bench.arrivals()[0].warning == "SIDECAR_MALFORMED"
+
+    def test_the_same_bytes_twice_are_one_recording_and_two_arrivals(self, bench: Bench) -> None:
+        bench.drop("a.wav", b"same")
+        bench.drop("b.wav", b"same")
+        bench.settle()
+        (recording,) = bench.recordings()
+        assert set(bench.copies()) == {recording.id}
+        assert [arrival.duplicate for arrival in bench.arrivals()] == [False, True]
+        assert list(bench.inbox.iterdir()) == []
+
+    def test_what_is_too_big_stays_and_is_named(self, bench: Bench) -> None:
+        original = bench.drop("long.wav", bytes(10_001))
+        bench.drop("short.wav")
+        assert bench.settle() == 1
+        assert original.exists()
+        assert bench.intake.status.left_counts == {"TOO_BIG": 1}
+
+    def test_when_there_is_no_room_everything_stays_and_is_named(self, bench: Bench) -> None:
+        bench.restart(min_free_bytes=shutil.disk_usage(bench.spool).total * 2)
+        original = bench.drop("visit.wav")
+        assert bench.settle() == 0
+        assert original.exists()
+        assert bench.intake.status.left_counts == {"NO_SPACE": 1}
+
+    def test_many_files_are_taken_each_once(self, bench: Bench) -> None:
+        for number in range(200):
+            bench.drop(f"{number}.wav", str(number).encode())
+        assert bench.settle() == 200
+        assert sorted(bench.copies().values()) == sorted(str(number).encode() for number in range(200))
+
+
+class TestTrouble:
+    def test_a_database_that_refuses_delays_and_loses_nothing(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        original = bench.drop("visit.wav", b"the bytes")
+        real = recordings.receive
+        refusals = iter([True, True])
+
+        def refuse_twice(*arguments: object, **options: object) -> object:
+            if next(refusals, False):
+                raise TransientError("database locked")
+            return real(*arguments, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr("daemon.reception.recordings.receive", refuse_twice)
+        assert bench.settle() == 0
+        assert original.exists()
+        assert bench.intake.status.problem == "TransientError"
+        bench.intake.turn()
+        bench.intake.turn()
+        assert list(bench.copies().values()) == [b"the bytes"]
+        assert not original.exists()
+        assert bench.intake.status.problem == ""
+
+    def test_the_inbox_may_vanish_and_come_back(self, bench: Bench) -> None:
+        bench.inbox.rmdir()
+        bench.intake.turn()
+        assert bench.intake.status.problem == "MISSING"
+        bench.inbox.mkdir()
+        bench.drop("visit.wav")
+        assert bench.settle() == 1
+        assert bench.intake.status.problem == ""
+
+    def test_a_recorder_that_writes_on_after_its_file_was_taken_loses_nothing(self, bench: Bench) -> None:
+        original = bench.drop("visit.wav", b"first half")
+        with original.open("ab") as recorder:
+            assert bench.settle() == 1
+            recorder.write(b", second half")
+            recorder.flush()
+            assert bench.settle() == 1
+        assert sorted(bench.copies().values()) == [b"first half", b"first half, second half"]
+        assert [arrival.warning for arrival in bench.arrivals()] == [None, "LATE_BYTES"]
+
+
+class TestRestarts:
+    def test_an_unfinished_copy_is_swept(self, bench: Bench) -> None:
+        (bench.spool / "tmp" / ("0" * 32)).write_bytes(b"half")
+        bench.restart()
+        assert list((bench.spool / "tmp").iterdir()) == []
+
+    def test_a_copy_without_a_row_gives_way_to_the_original_that_is_still_there(self, bench: Bench) -> None:
+        (bench.spool / "recordings" / ("0" * 32)).write_bytes(b"the bytes")
+        bench.drop("visit.wav", b"the bytes")
+        bench.restart()
+        bench.settle()
+        (recording,) = bench.recordings()
+        assert recording.name == "visit.wav"
+        assert bench.copies() == {recording.id: b"the bytes"}
+
+    def test_a_copy_without_a_row_and_without_an_original_is_adopted(self, bench: Bench) -> None:
+        (bench.spool / "recordings" / ("0" * 32)).write_bytes(b"the bytes")
+        bench.restart()
+        bench.intake.turn()
+        (recording,) = bench.recordings()
+        assert (recording.id, recording.name) == ("0" * 32, "recovered-00000000")
+        assert bench.arrivals()[0].warning == "RECOVERED"
+
+    def test_an_original_whose_row_is_there_is_removed_and_not_taken_again(self, bench: Bench) -> None:
+        original = bench.drop("visit.wav", b"the bytes")
+        status = original.stat()
+        bench.settle()
+        shutil.copy(next((bench.spool / "recordings").iterdir()), bench.inbox / "again.wav")
+        os.utime(bench.inbox / "again.wav", ns=(status.st_atime_ns, status.st_mtime_ns))
+        bench.settle()
+        assert len(bench.recordings()) == 1
+        assert len(bench.copies()) == 1
+        assert list(bench.inbox.iterdir()) == []
