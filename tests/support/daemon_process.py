@@ -20,11 +20,13 @@ MEDASRD = (sys.executable, "-c", "from daemon.cli import main; main()")
 PATIENCE = 120.0
 
 
-def medasrd(*arguments: object, config: Config | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+def medasrd(
+    *arguments: object, config: Config | Path, check: bool = True, patience: float = PATIENCE
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end and return what it printed."""
     path = config.paths.state.parent / "config.toml" if isinstance(config, Config) else config
     command = [*MEDASRD, *map(str, arguments), "--config", str(path)]
-    return subprocess.run(command, check=check, capture_output=True, text=True, timeout=PATIENCE)
+    return subprocess.run(command, check=check, capture_output=True, text=True, timeout=patience)
 
 
 def medasrd_json(*arguments: object, config: Config) -> Any:
