@@ -12,16 +12,26 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from daemon.crontab import DISABLED, parse_crontab
 from medasr.errors import ConfigurationError
 
 #: Where the configuration is looked for when neither ``--config`` nor ``MEDASRD_CONFIG`` names it.
 DEFAULT_CONFIG_PATH = Path("/etc/medasr/config.toml")
 
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _is_crontab(expression: str) -> str:
+    if expression != DISABLED:
+        parse_crontab(expression)
+    return expression
+
+
+CrontabString = Annotated[str, AfterValidator(_is_crontab)]
 
 
 class Section(BaseModel):
@@ -205,9 +215,9 @@ class Jobs(Section):
 class Schedule(Section):
     """What is done by itself, as crontab(5) strings in local time; "disable" for never."""
 
-    backup: str = Field("15 2 * * *", description="Copy the database into state/backups.")
+    backup: CrontabString = Field("15 2 * * *", description="Copy the database into state/backups.")
     keep_backups: int = Field(7, ge=1, description="So many of these copies are kept.")
-    check: str = Field("45 3 * * 0", description="Check the database's integrity; damage shows in the log.")
+    check: CrontabString = Field("45 3 * * 0", description="Check the database's integrity; damage shows in the log.")
 
 
 class Log(Section):
@@ -279,6 +289,10 @@ def load_config(path: Path | None = None) -> Config:
         return config.model_copy(update={"paths": _resolve(config.paths, path.parent)})
     except ValidationError as error:
         raise ConfigurationError(_explain(error, path)) from error
+    except SettingsError as error:  # its message names the variable; e.g. text where a list or a table is wanted
+        raise ConfigurationError(
+            f"{error}: the environment sets single options, MEDASRD_SECTION__KEY, and lists as JSON"
+        ) from error
 
 
 def _absolute(document: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -135,13 +135,13 @@ def error_document(job: Job) -> dict[str, Any]:
 
 def plain_text(segments: Iterable[SegmentRow]) -> str:
     """One segment a line."""
-    return "".join(f"{segment.text}\n" for segment in segments)
+    return "".join(f"{one_line(segment.text)}\n" for segment in segments)
 
 
 def srt(segments: Iterable[SegmentRow]) -> str:
-    """SubRip: numbered blocks with comma milliseconds."""
+    """SubRip: numbered blocks with comma milliseconds. The format knows no escapes; the text stands as it is, on one line."""
     blocks = [
-        f"{number}\n{clock(segment.start, ',')} --> {clock(segment.end, ',')}\n{segment.text}\n"
+        f"{number}\n{clock(segment.start, ',')} --> {clock(segment.end, ',')}\n{one_line(segment.text)}\n"
         for number, segment in enumerate(segments, start=1)
     ]
     return "\n".join(blocks)
@@ -150,10 +150,15 @@ def srt(segments: Iterable[SegmentRow]) -> str:
 def webvtt(segments: Iterable[SegmentRow]) -> str:
     """WebVTT (W3C): full stops before milliseconds; the text is escaped since a cue may hold markup."""
     blocks = [
-        f"{clock(segment.start, '.')} --> {clock(segment.end, '.')}\n{html.escape(segment.text, quote=False)}\n"
+        f"{clock(segment.start, '.')} --> {clock(segment.end, '.')}\n{html.escape(one_line(segment.text), quote=False)}\n"
         for segment in segments
     ]
     return "\n".join(["WEBVTT\n", *blocks])
+
+
+def one_line(text: str) -> str:
+    """A text without line ends: an empty line would end its block in SubRip and WebVTT, and what follows become a cue."""
+    return " ".join(text.split())
 
 
 def clock(seconds: float, separator: str) -> str:

@@ -75,9 +75,10 @@ def deliver_quarantined(quarantine: Folder, job: Job, original: Path) -> str:
 def withdraw_quarantined(quarantine: Folder, job: Job) -> None:
     """A person released the recording: its files leave the quarantine; our copy in the spool stays."""
     name = job.recording.output_name
-    if _owner(quarantine.path / f"{name}{ERROR_ENDING}") == job.recording_id:
-        (quarantine.path / f"{name}{_ending(job)}").unlink(missing_ok=True)
-        (quarantine.path / f"{name}{ERROR_ENDING}").unlink(missing_ok=True)
+    with _transient(quarantine.path, "paths.quarantine"):
+        if _owner(quarantine.path / f"{name}{ERROR_ENDING}") == job.recording_id:
+            (quarantine.path / f"{name}{_ending(job)}").unlink(missing_ok=True)
+            (quarantine.path / f"{name}{ERROR_ENDING}").unlink(missing_ok=True)
 
 
 def _own_name(folder: Path, wanted: str, recording_id: str, ending: str) -> str:
@@ -93,7 +94,7 @@ def _owner(document: Path) -> str | None:
         return str(content["recording"]["id"])
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, IsADirectoryError, PermissionError):
         return "unknown"
 
 
@@ -105,33 +106,39 @@ def _ending(job: Job) -> str:
 
 def _place(folder: Folder, original: Path, name: str) -> None:
     """Link our copy under a name that people know; copy it when the folder lies on another file system."""
-    target = folder.path / name
-    partial = folder.path / f".{name}.partial"
-    partial.unlink(missing_ok=True)
-    try:
-        os.link(original, partial)
-        same_file = True
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
-            raise
-        same_file = False
-        with original.open("rb") as source, _create(partial, folder.file_mode) as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-            copy.flush()
-            os.fsync(copy.fileno())
-    if same_file and folder.group_readable:
-        partial.chmod(folder.file_mode)
-    partial.rename(target)
+    with _appearing(folder, name) as partial:
+        try:
+            os.link(original, partial)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+                raise
+            with original.open("rb") as source, _create(partial, folder.file_mode) as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+                copy.flush()
+                os.fsync(copy.fileno())
+        else:
+            if folder.group_readable:
+                partial.chmod(folder.file_mode)
 
 
 def _write(folder: Folder, name: str, content: str) -> None:
-    partial = folder.path / f".{name}.partial"
-    partial.unlink(missing_ok=True)
-    with _create(partial, folder.file_mode) as file:
+    with _appearing(folder, name) as partial, _create(partial, folder.file_mode) as file:
         file.write(content.encode("utf-8", "replace"))
         file.flush()
         os.fsync(file.fileno())
-    partial.rename(folder.path / name)
+
+
+@contextmanager
+def _appearing(folder: Folder, name: str) -> Iterator[Path]:
+    """Give a hidden path; what was put there gets its name when the block ends well, and goes when it does not."""
+    partial = folder.path / f".{name}.partial"
+    partial.unlink(missing_ok=True)
+    try:
+        yield partial
+        partial.rename(folder.path / name)
+    finally:
+        # Also after a rename: between two links to one file, which a repeated delivery makes, rename(2) does nothing.
+        partial.unlink(missing_ok=True)
 
 
 def _create(path: Path, mode: int) -> Any:

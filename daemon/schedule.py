@@ -15,17 +15,16 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from daemon.crontab import DISABLED, parse_crontab
 from daemon.store import migration, slots
 from daemon.store.connection import Store, damage
-from medasr.errors import ConfigurationError, MedasrError
+from medasr.errors import MedasrError
 
 if TYPE_CHECKING:
     from daemon.config import Config
 
 logger = logging.getLogger(__name__)
 
-#: crontab's word for "never".
-DISABLED = "disable"
 #: How far back a slot that was missed is looked for.
 LOOK_BACK = timedelta(days=32)
 
@@ -34,7 +33,6 @@ class Schedule:
     """Runs the configured tasks in a thread of its own, one at a time."""
 
     def __init__(self, config: Config, store: Store, now: Callable[[], datetime]) -> None:
-        """Given the configuration; raise ConfigurationError when a crontab string is wrong."""
         self._config = config
         self._store = store
         self._now = now
@@ -48,7 +46,7 @@ class Schedule:
             ("check", config.schedule.check, self._check),
         ):
             if expression != DISABLED:
-                self._tasks[name] = (trigger(f"schedule.{name}", expression), task)
+                self._tasks[name] = (trigger(expression), task)
 
     def start(self) -> None:
         """Begin; a slot that was missed while no daemon ran is made up for at once."""
@@ -80,11 +78,16 @@ class Schedule:
         logger.info("scheduled task ended", extra={"task": name, "code": outcome})
 
     def _missed(self, name: str) -> bool:
-        """Whether the task ran before, but not in its latest slot: on a new home nothing is missed."""
+        """Whether the latest slot passed without a daemon. On a new home nothing was missed; its slots count from now on."""
         slot = latest_slot(self._tasks[name][0], self._now())
-        with self._store.read() as session:
+        if slot is None:
+            return False
+        with self._store.write() as session:
             last = slots.last(session, name)
-        return slot is not None and last is not None and last < slot
+            if last is None:
+                slots.begin(session, name, slot, now=self._now())
+                slots.end(session, name, slot, outcome="NEW", now=self._now())
+        return last is not None and last < slot
 
     def _backup(self) -> str:
         backups = self._config.paths.backups
@@ -100,15 +103,17 @@ class Schedule:
         return "DAMAGED" if problems else "OK"
 
 
-def trigger(option: str, expression: str) -> CronTrigger:
-    """Given an option's name and its crontab(5) string, return the trigger in local time. Raise ConfigurationError."""
-    try:
-        return CronTrigger.from_crontab(expression)
-    except ValueError as error:
-        raise ConfigurationError(
-            f'{option} = "{expression}" is no crontab string ({error}); e.g. "30 2 * * *" for half past two every night, '
-            f'or "{DISABLED}"'
-        ) from error
+def trigger(expression: str) -> CronTrigger:
+    """Given a crontab(5) string that the configuration has found valid, return the trigger in local time."""
+    when = parse_crontab(expression)
+    fields = {
+        "minute": when.minutes,
+        "hour": when.hours,
+        "day": when.days,
+        "month": when.months,
+        "day_of_week": when.weekdays,
+    }
+    return CronTrigger(**{name: ",".join(map(str, values)) for name, values in fields.items()})
 
 
 def latest_slot(when: CronTrigger, now: datetime) -> datetime | None:

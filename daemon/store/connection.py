@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, StaticPool
 
-from daemon.store.states import SCHEMA_REVISION
+from daemon.store.states import SCHEMA_REVISION, read_only_uri
 from medasr.errors import StoreError, TransientError
 
 #: ``synchronous=FULL`` costs 0.14 ms a commit on a local disk; NORMAL could lose the last commits with the power.
@@ -113,7 +113,7 @@ def damaged(path: Path) -> str:
 def writer_engine(path: Path) -> Engine:
     """The engine with the one writing connection; its transactions begin IMMEDIATE."""
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),  # not from a string, in which a path's ? and % would mean something
         poolclass=StaticPool,
         connect_args={"check_same_thread": False, "isolation_level": None},
         hide_parameters=True,  # they are patients' words, and an exception may reach a log
@@ -129,7 +129,12 @@ def writer_engine(path: Path) -> Engine:
 
 def reader_engine(path: Path) -> Engine:
     """An engine whose connections cannot write."""
-    engine = create_engine(f"sqlite:///file:{path}?mode=ro&uri=true", poolclass=NullPool, hide_parameters=True)
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(read_only_uri(path), uri=True),
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
     _on_connect(engine, READER_PRAGMAS)
     return engine
 
@@ -169,7 +174,7 @@ def current_revision(connection: Any) -> str | None:
 def damage(path: Path, *, thorough: bool = False) -> list[str]:
     """What SQLite finds wrong with the file: ``quick_check``, or ``integrity_check`` and foreign keys when thorough."""
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        connection = sqlite3.connect(read_only_uri(path), uri=True)
         try:
             pragma = "integrity_check" if thorough else "quick_check"
             problems = [str(row[0]) for row in connection.execute(f"PRAGMA {pragma}") if row[0] != "ok"]

@@ -6,16 +6,18 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 import migrations
-from daemon.store.connection import check_revision, current_revision, damage, damaged, writer_engine
-from daemon.store.states import SCHEMA_REVISION
+from daemon.store.connection import check_revision, current_revision, damage, damaged, translated, writer_engine
+from daemon.store.states import SCHEMA_REVISION, read_only_uri
 from medasr.errors import StoreError, TransientError
 
 
@@ -40,13 +42,23 @@ def upgrade(database: Path, backups: Path) -> str | None:
                 check_revision(engine, database)
             if before is not None:
                 backup(database, backups, before)
-            with engine.connect() as connection:
-                configuration = alembic_configuration()
-                configuration.attributes["connection"] = connection
-                command.upgrade(configuration, SCHEMA_REVISION)
+            _migrate(engine, database)
             return before
         finally:
             engine.dispose()
+
+
+def _migrate(engine: Engine, database: Path) -> None:
+    try:
+        with translated(database), engine.connect() as connection:
+            configuration = alembic_configuration()
+            configuration.attributes["connection"] = connection
+            command.upgrade(configuration, SCHEMA_REVISION)
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"{database} could not be migrated to revision {SCHEMA_REVISION} ({error.args[0]}); the step that failed was undone, "
+            "nothing is lost; install the medasr that was used before, and report this"
+        ) from error
 
 
 def alembic_configuration() -> AlembicConfig:
@@ -59,16 +71,17 @@ def alembic_configuration() -> AlembicConfig:
 def backup(database: Path, backups: Path, tag: str = "") -> Path:
     """Copy the database with SQLite's backup API, which is safe while it is written to; return the copy, mode 0600.
 
-    Raise TransientError when there is no room; a half copy is removed.
+    Raise TransientError when there is no room, StoreError when the database is damaged; a half copy is removed.
     """
-    private_folder(backups)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     target = backups / f"medasr-{tag + '-' if tag else ''}{stamp}.db"
     partial = target.with_suffix(".partial")
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
+        # A folder that is there keeps its mode: it may be any folder that a person named for the copy.
+        backups.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with (
-            closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(read_only_uri(database), uri=True)) as source,
             closing(sqlite3.connect(partial)) as copy,
         ):
             source.backup(copy)
@@ -76,10 +89,14 @@ def backup(database: Path, backups: Path, tag: str = "") -> Path:
             os.fsync(written.fileno())
         partial.rename(target)
     except (sqlite3.OperationalError, OSError) as error:
-        partial.unlink(missing_ok=True)
         raise TransientError(
             f"{backups} could not take a backup of {database}: {error}; make room and run it again"
         ) from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{damaged(database)} (SQLite says: {error})") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
     return target
 
 

@@ -34,6 +34,11 @@ WAITING = (JobState.RECEIVED, JobState.RETRY)
 ENDED = (JobState.DONE, JobState.NEEDS_REVIEW, JobState.NO_SPEECH, JobState.QUARANTINED)
 
 
+def read_only_uri(database: Path) -> str:
+    """Given the database's path, return SQLite's address for reading it: ``?``, ``#`` and ``%`` of a folder's name are quoted."""
+    return f"{database.absolute().as_uri()}?mode=ro"
+
+
 def job_counts(database: Path) -> dict[JobState, int]:
     """Given the database's path, return how many jobs are in each state. Raise StoreError when it is missing or outdated."""
     if not database.is_file():
@@ -41,7 +46,7 @@ def job_counts(database: Path) -> dict[JobState, int]:
             f"{database} does not exist; `medasrd db upgrade` makes it (the daemon does so when it starts)"
         )
     try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5.0)) as connection:
+        with closing(sqlite3.connect(read_only_uri(database), uri=True, timeout=5.0)) as connection:
             revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
             rows = dict(connection.execute("SELECT state, count(*) FROM jobs GROUP BY state"))
     except sqlite3.DatabaseError as error:
