@@ -11,7 +11,8 @@ import pytest
 
 from daemon.arrival import IgnoreCode
 from daemon.ignore import InboxRules, judge_name, judge_status, trusted_owners
-from daemon.inbox import InboxProblem, Scan, scan
+from daemon.inbox import InboxProblem, Scan, WatchState, scan
+from daemon.sidecar import SidecarWarning
 
 RULES = InboxRules(extensions=("wav", "MP3"))
 
@@ -283,3 +284,8 @@ def test_the_inbox_itself_may_be_a_symbolic_link(inbox, tmp_path):
     put(inbox / "a.wav")
     (tmp_path / "link").symlink_to(inbox)
     assert names(scan(tmp_path / "link", RULES)) == ["a.wav"]
+
+
+@pytest.mark.parametrize("code", [*IgnoreCode, *InboxProblem, *WatchState, *SidecarWarning])
+def test_every_code_is_explained_to_people(code):
+    assert f"`{code}`" in (Path(__file__).parents[2] / "docs" / "intake.md").read_text()
