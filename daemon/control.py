@@ -6,6 +6,7 @@ a line each way: ``{"verb": ..., "argument": ...}`` → ``{"value": ...}`` or ``
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from medasr.errors import MedasrError
+from medasr.errors import MedasrError, TransientError
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class ControlServer:
             request = json.loads(_read_line(connection, _REQUEST_BYTES))
             handler = self._handlers[request["verb"]]
             argument = str(request.get("argument", ""))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {
                 "error": "this is not a request that the daemon knows; are command and daemon the same version?",
                 "exit_code": 1,
@@ -87,6 +88,9 @@ class ControlServer:
             return {"value": handler(argument, peer_name(connection))}
         except MedasrError as error:
             return {"error": str(error), "exit_code": error.exit_code}
+        except OSError as error:
+            code = errno.errorcode.get(error.errno or 0, "unknown")
+            return {"error": f"the daemon met {code}; `medasrd doctor` looks for the cause", "exit_code": 75}
 
 
 class Refused(MedasrError):  # noqa: N818 - reads as the state it reports
@@ -98,7 +102,11 @@ class Refused(MedasrError):  # noqa: N818 - reads as the state it reports
 
 
 def call(state: Path, verb: str, argument: str = "") -> Any:
-    """Ask the daemon of this state folder. Return its answer; raise ConnectionError when none runs, Refused when it says no."""
+    """Ask the daemon of this state folder, and return its answer.
+
+    Raise ConnectionError when none runs, Refused when it says no, TransientError when it says nothing, and PermissionError when
+    the state belongs to another user.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_REPLY_SECONDS)
         try:
@@ -106,8 +114,13 @@ def call(state: Path, verb: str, argument: str = "") -> Any:
                 connection.connect(path)
         except FileNotFoundError:
             raise ConnectionError("no daemon runs here") from None
-        connection.sendall(json.dumps({"verb": verb, "argument": argument}).encode() + b"\n")
-        reply = json.loads(_read_line(connection, 2**26))
+        try:
+            connection.sendall(json.dumps({"verb": verb, "argument": argument}).encode() + b"\n")
+            reply = json.loads(_read_line(connection, 2**26))
+        except (TimeoutError, ConnectionError) as error:
+            raise TransientError(
+                f"the daemon did not answer ({error}); it is starting, ending or stuck: try again, then see its log"
+            ) from None
     if "error" in reply:
         raise Refused(reply["error"], int(reply["exit_code"]))
     return reply["value"]

@@ -65,7 +65,7 @@ def check_versions() -> Iterator[Finding]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding(level="ok", subject="python", text=python)
     for package, (oldest, why) in OLDEST.items():
-        found = importlib.metadata.version(package)
+        found = _installed_version(package)
         enough = tuple(int(part) for part in found.split("+")[0].split(".")[:2] if part.isdigit()) >= oldest
         wanted = ".".join(map(str, oldest))
         yield Finding(
@@ -89,6 +89,13 @@ def check_versions() -> Iterator[Finding]:
     )
     yield Finding(level="ok", subject="sqlite", text=sqlite3.sqlite_version + note)
     yield Finding(level="ok", subject="libsndfile", text=soundfile.__libsndfile_version__)
+
+
+def _installed_version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
 
 
 def check_folders(config: Config) -> Iterator[Finding]:
@@ -197,10 +204,12 @@ def check_daemon(config: Config) -> Finding:
     """Whether the daemon answers."""
     try:
         document = control.call(config.paths.state, "status")
-    except (OSError, ConnectionError):
+    except OSError:
         return Finding(
             level="warning", subject="daemon", text="none runs here", remedy="medasrd run, or systemctl start medasrd"
         )
+    except MedasrError as error:
+        return Finding(level="problem", subject="daemon", text=str(error))
     return Finding(level="ok", subject="daemon", text=f"runs with pid {document['daemon']['pid']}")
 
 

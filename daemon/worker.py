@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from daemon import spool
 from daemon.crashpoint import crash_point
 from daemon.engine.protocol import Completed, Died, Failed
-from daemon.outbox import Folder, deliver_quarantined, deliver_transcript
+from daemon.outbox import Folder, deliver_quarantined, deliver_transcript, withdraw_quarantined
 from daemon.pulse import Pulse
 from daemon.store import jobs, recordings, transcripts
 from daemon.store.connection import Store
@@ -319,7 +319,9 @@ class Worker:
             name = self._deliver_one(job)
             crash_point("after_delivery")
             with self.store.write() as session:
-                jobs.delivered(session, job.id, output_name=name, now=self.now())
+                noted = jobs.delivered(session, job.id, output_name=name, now=self.now())
+            if not noted:
+                withdraw_quarantined(self.options.quarantine, job)
         return bool(ended)
 
     def _deliver_one(self, job: Job) -> str:

@@ -73,3 +73,6 @@ def main() -> None:
     except MedasrError as error:
         click.echo(f"medasrd: {error}", err=True)
         sys.exit(error.exit_code)
+    except PermissionError as error:
+        click.echo(f"medasrd: {error.filename or 'the state'} is not yours; run this as the service's user", err=True)
+        sys.exit(1)

@@ -40,30 +40,52 @@ def upgrade(config: Config) -> None:
 @config_option
 @json_option
 def check(config: Config, as_json: bool) -> None:
-    """Check the file, its references, the audit chain, and that every recording's bytes are as they came. Exit 1 if not."""
-    from daemon.intake import spool
-    from daemon.store import audit, connection, recordings
-    from medasr.errors import RecordingError
+    """Check the file, its references, the audit chain, and that every recording's bytes are as they came.
 
-    problems = connection.damage(config.paths.database, thorough=True)
-    checked = 0
+    Exit 10 when the database is missing or damaged, 1 when something else is not as it should be.
+    """
+    from daemon.store.connection import damage
+    from medasr.errors import StoreError
+
+    _require_database(config)
+    checked, problems = 0, damage(config.paths.database, thorough=True)
+    status = StoreError.exit_code if problems else 0
     if not problems:
-        with reading(config) as session:
-            if (line := audit.broken_link(session)) is not None:
-                problems.append(
-                    f"audit line {line} does not follow from the one before it: lines were changed or removed"
-                )
-            for recording_id, sha256 in recordings.hashes(session):
-                checked += 1
-                try:
-                    spool.verify(config.paths.spool, recording_id, sha256)
-                except RecordingError as error:
-                    problems.append(str(error))
+        checked, problems = _check_content(config)
+        status = 1 if problems else 0
     if as_json:
         print_json({"recordings_checked": checked, "problems": problems})
     else:
         say("\n".join(problems) if problems else f"whole: database, audit trail, and the bytes of {checked} recordings")
-    sys.exit(1 if problems else 0)
+    sys.exit(status)
+
+
+def _check_content(config: Config) -> tuple[int, list[str]]:
+    """How many recordings were checked, and what is wrong with the audit trail and with them."""
+    from daemon.intake import spool
+    from daemon.store import audit, recordings
+    from medasr.errors import RecordingError
+
+    checked, problems = 0, []
+    with reading(config) as session:
+        if (line := audit.broken_link(session)) is not None:
+            problems.append(f"audit line {line} does not follow from the one before it: lines were changed or removed")
+        for recording_id, sha256 in recordings.hashes(session):
+            checked += 1
+            try:
+                spool.verify(config.paths.spool, recording_id, sha256)
+            except RecordingError as error:
+                problems.append(str(error))
+    return checked, problems
+
+
+def _require_database(config: Config) -> None:
+    from medasr.errors import StoreError
+
+    if not config.paths.database.exists():
+        raise StoreError(
+            f"{config.paths.database} does not exist; `medasrd db upgrade` makes it, or restore a backup of {config.paths.backups}"
+        )
 
 
 @db.command()
@@ -74,8 +96,6 @@ def backup(config: Config, target: str | None) -> None:
     from pathlib import Path
 
     from daemon.store import migration
-    from medasr.errors import StoreError
 
-    if not config.paths.database.exists():
-        raise StoreError(f"{config.paths.database} does not exist; there is nothing to back up")
+    _require_database(config)
     say(str(migration.backup(config.paths.database, Path(target) if target else config.paths.backups)))

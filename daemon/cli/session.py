@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ def _operate_alone(config: Config, verb: str, identifier: str) -> str:
             operations = Operations(
                 store=store, quarantine=folder, now=lambda: datetime.now(UTC), on_cancel=lambda _: None
             )
-            return str(getattr(operations, verb)(identifier, actor=getpass.getuser()))
+            return str(getattr(operations, verb)(identifier, actor=control.user_name(os.getuid())))
         finally:
             store.close()
 

@@ -123,11 +123,14 @@ def undelivered(session: Session, *, limit: int) -> Sequence[Job]:
     return session.scalars(query.order_by(Job.id).limit(limit)).all()
 
 
-def delivered(session: Session, job_id: int, *, output_name: str, now: datetime) -> None:
-    """The files are complete under this name."""
+def delivered(session: Session, job_id: int, *, output_name: str, now: datetime) -> bool:
+    """The files are complete under this name. Return False, noting nothing, when a person released the job meanwhile."""
     job = session.get_one(Job, job_id, options=[joinedload(Job.recording)])
+    if job.state not in ENDED:
+        return False
     job.recording.output_name = output_name
     job.delivered_at = now
+    return True
 
 
 def earliest_retry(session: Session) -> datetime | None:
