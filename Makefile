@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODELS := .cache/models
 export HF_HUB_OFFLINE := 1
+export OMP_WAIT_POLICY := PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help

@@ -70,6 +70,7 @@ class DaemonProcess:
         """Wait for a condition; fail with the daemon's log when the daemon ends or patience does."""
         deadline = time.monotonic() + patience
         while not condition():
+            self.notifications()  # an unread socket fills up
             ended = self.process.poll()
             assert ended is None, f"the daemon ended ({ended}) before {what}:\n{self.log.read_text()[-4000:]}"
             assert time.monotonic() < deadline, f"not within {patience} s: {what}:\n{self.log.read_text()[-4000:]}"
