@@ -178,7 +178,7 @@ class Quality(Section):
     """Figures beyond which a segment makes its transcript NEEDS_REVIEW."""
 
     max_compression_ratio: float = Field(2.4, gt=1, description="Above it the text repeats itself (LOOP).")
-    min_log_probability: float = Field(-1.0, lt=0, description="Below it the model was guessing (LOW_CONFIDENCE).")
+    min_log_probability: float = Field(-0.5, lt=0, description="Below it the model was guessing (LOW_CONFIDENCE).")
     max_no_speech_probability: float = Field(
         0.6, gt=0, lt=1, description="Above it, with low confidence, the segment is not speech (NOT_SPEECH)."
     )

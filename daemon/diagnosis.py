@@ -123,7 +123,7 @@ def check_folders(config: Config) -> Iterator[Finding]:
 
 def check_mounts(config: Config) -> Iterator[Finding]:
     """The inbox may be a share; the database may not."""
-    from daemon.mounts import mount_of
+    from daemon.intake.mounts import mount_of
 
     inbox, state = mount_of(config.paths.inbox), mount_of(config.paths.state)
     if inbox is not None and inbox.is_remote:

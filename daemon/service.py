@@ -19,21 +19,22 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from daemon import home, notify, spool
+from daemon import home, notify
 from daemon.config import Config
 from daemon.control import ControlServer
 from daemon.decode.host import DecodeServer, decode_limits
 from daemon.engine.host import EngineHost
 from daemon.engine.protocol import engine_options
-from daemon.ignore import InboxRules
-from daemon.inbox import InboxWatch
-from daemon.late import LateWatch
+from daemon.intake import spool
+from daemon.intake.ignore import InboxRules
+from daemon.intake.inbox import InboxWatch
+from daemon.intake.late import LateWatch
+from daemon.intake.reception import Intake, IntakeOptions
+from daemon.intake.stability import StabilityTracker
 from daemon.operations import Operations
 from daemon.outbox import Folder
 from daemon.pulse import Pulse
-from daemon.reception import Intake, IntakeOptions
 from daemon.schedule import Schedule
-from daemon.stability import StabilityTracker
 from daemon.status import status_document
 from daemon.store import jobs, migration
 from daemon.store.connection import Store

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from daemon.names import printable_name
+from daemon.intake.names import printable_name
 from daemon.store.states import JobState, job_counts
 
 if TYPE_CHECKING:
     from daemon.config import Config
-    from daemon.reception import IntakeStatus
+    from daemon.intake.reception import IntakeStatus
 
 #: Names listed at most; all are counted.
 LISTED = 20

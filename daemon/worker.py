@@ -16,9 +16,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
-from daemon import spool
 from daemon.crashpoint import crash_point
 from daemon.engine.protocol import Completed, Died, Failed
+from daemon.intake import spool
 from daemon.outbox import Folder, deliver_quarantined, deliver_transcript, withdraw_quarantined
 from daemon.pulse import Pulse
 from daemon.store import jobs, recordings, transcripts

@@ -16,9 +16,9 @@ from unittest.mock import patch
 
 import pytest
 
-from daemon.arrival import IgnoreCode
-from daemon.inbox import InboxProblem
-from daemon.source import Removed
+from daemon.intake.arrival import IgnoreCode
+from daemon.intake.inbox import InboxProblem
+from daemon.intake.source import Removed
 from tests.support.intake import SETTLE, Crash, FakeClock, Intake, Ledger, at_points, open_descriptors, sha256
 
 CONTENTS = {

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from daemon import spool
-from daemon.ignore import InboxRules
-from daemon.inbox import InboxWatch
-from daemon.late import LateWatch
+from daemon.intake import spool
+from daemon.intake.ignore import InboxRules
+from daemon.intake.inbox import InboxWatch
+from daemon.intake.late import LateWatch
+from daemon.intake.reception import Intake, IntakeOptions
+from daemon.intake.stability import StabilityTracker
 from daemon.pulse import Pulse
-from daemon.reception import Intake, IntakeOptions
-from daemon.stability import StabilityTracker
 from daemon.store import recordings
 from daemon.store.connection import Store
 from daemon.store.schema import Arrival, Recording
@@ -181,7 +181,7 @@ class TestTrouble:
                 raise TransientError("database locked")
             return real(*arguments, **options)  # type: ignore[arg-type]
 
-        monkeypatch.setattr("daemon.reception.recordings.receive", refuse_twice)
+        monkeypatch.setattr("daemon.intake.reception.recordings.receive", refuse_twice)
         assert bench.settle() == 0
         assert original.exists()
         assert bench.intake.status.problem == "TransientError"

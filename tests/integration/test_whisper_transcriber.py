@@ -43,7 +43,7 @@ def cut(waveform: Waveform, windows: list[SpeechSpan]) -> list[Waveform]:
 
 def transcribed(transcriber: Transcriber, waveform: Waveform) -> Transcript:
     speech = SpeechDetector(OPTIONS).detect(waveform)
-    windows = plan_windows(speech, OPTIONS)
+    windows = plan_windows(speech, OPTIONS, len(waveform) / SAMPLE_RATE)
     return assemble(windows, transcriber.transcribe(cut(waveform, windows)), speech, "en", THRESHOLDS)
 
 
@@ -80,7 +80,7 @@ def test_tokens_are_those_of_whispers_own_generate(timestamps: bool) -> None:
     windows = []
     for name in SAMPLES:
         waveform, _ = sample(name)
-        windows += cut(waveform, plan_windows(SpeechDetector(OPTIONS).detect(waveform), OPTIONS))[:1]
+        windows += cut(waveform, plan_windows(SpeechDetector(OPTIONS).detect(waveform), OPTIONS, 0.0))[:1]
     features = log_mel(windows, 80, torch.device("cpu"))
     with torch.inference_mode():
         ours = decode(network, features, tokens, timestamps=timestamps)
@@ -95,6 +95,15 @@ def test_tokens_are_those_of_whispers_own_generate(timestamps: bool) -> None:
 def test_sound_without_speech_gives_no_words(transcriber: Transcriber, name: str) -> None:
     transcript = transcribed(transcriber, NON_SPEECH[name]())
     assert (transcript.text, transcript.verdict.kind) == ("", VerdictKind.NO_SPEECH)
+
+
+def test_sound_that_passes_for_speech_still_gives_no_words(transcriber: Transcriber) -> None:
+    for hypothesis, maker in zip(
+        transcriber.transcribe([maker() for maker in NON_SPEECH.values()]), NON_SPEECH.values(), strict=True
+    ):
+        window = SpeechSpan(start=0.0, end=len(maker()) / SAMPLE_RATE)
+        transcript = assemble([window], [hypothesis], [window], "en", THRESHOLDS)
+        assert (transcript.text, transcript.verdict.kind) == ("", VerdictKind.NO_SPEECH), maker.__name__
 
 
 def test_a_batch_of_nothing_is_nothing(transcriber: Transcriber) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon import spool
 from daemon.engine.protocol import EngineFailure
+from daemon.intake import spool
 from daemon.store import jobs, transcripts
 from daemon.store.states import JobState
 from medasr.errors import ModelError, Reason, RecordingError, TransientError

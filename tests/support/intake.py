@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
-from daemon.arrival import Arrival, NotTaken, fingerprint
-from daemon.ignore import InboxRules
-from daemon.inbox import Scan, scan
-from daemon.late import LateWatch
-from daemon.source import Removed, open_arrival, remove_source, sync_folders
-from daemon.spool import Copied, copy_batch, discard, orphans, prepare, publish, sweep, verify
-from daemon.stability import StabilityTracker
+from daemon.intake.arrival import Arrival, NotTaken, fingerprint
+from daemon.intake.ignore import InboxRules
+from daemon.intake.inbox import Scan, scan
+from daemon.intake.late import LateWatch
+from daemon.intake.source import Removed, open_arrival, remove_source, sync_folders
+from daemon.intake.spool import Copied, copy_batch, discard, orphans, prepare, publish, sweep, verify
+from daemon.intake.stability import StabilityTracker
 from medasr.errors import TransientError
 
 RULES = InboxRules(extensions=("wav", "mp3"))
@@ -179,7 +179,7 @@ class Intake:
 @contextmanager
 def at_points(hook: Callable[[str], None]) -> Iterator[None]:
     """Call ``hook`` with the name of every crash point that is passed."""
-    with patch("daemon.spool.crash_point", hook), patch("daemon.source.crash_point", hook):
+    with patch("daemon.intake.spool.crash_point", hook), patch("daemon.intake.source.crash_point", hook):
         yield
 
 

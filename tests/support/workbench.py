@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from daemon import spool
 from daemon.decode.server import DecodeLimits
 from daemon.engine.protocol import Completed, EngineEvent, EngineFailure, Failed
+from daemon.intake import spool
 from daemon.outbox import Folder
 from daemon.pulse import Pulse
 from daemon.store import jobs, recordings

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.arrival import IgnoreCode
-from daemon.ignore import InboxRules, judge_name, judge_status, trusted_owners
-from daemon.inbox import InboxProblem, Scan, WatchState, scan
-from daemon.sidecar import SidecarWarning
+from daemon.intake.arrival import IgnoreCode
+from daemon.intake.ignore import InboxRules, judge_name, judge_status, trusted_owners
+from daemon.intake.inbox import InboxProblem, Scan, WatchState, scan
+from daemon.intake.sidecar import SidecarWarning
 
 RULES = InboxRules(extensions=("wav", "MP3"))
 

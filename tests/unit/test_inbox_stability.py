@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.arrival import Arrival, IgnoreCode
-from daemon.stability import StabilityTracker
+from daemon.intake.arrival import Arrival, IgnoreCode
+from daemon.intake.stability import StabilityTracker
 from tests.support.intake import FakeClock
 
 SETTLE = 5.0

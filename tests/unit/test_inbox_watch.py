@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from watchdog.observers.api import BaseObserver
 
-from daemon import inbox as inbox_module
-from daemon.ignore import InboxRules
-from daemon.inbox import InboxWatch, WatchState, scan
-from daemon.mounts import Mount
+from daemon.intake import inbox as inbox_module
+from daemon.intake.ignore import InboxRules
+from daemon.intake.inbox import InboxWatch, WatchState, scan
+from daemon.intake.mounts import Mount
 from tests.support.intake import FakeClock
 
 PATIENCE = 20.0  # seconds until a hint that should come counts as missing

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.mounts import Mount, mount_of, mounts_below, read_mounts, remote_mounts
+from daemon.intake.mounts import Mount, mount_of, mounts_below, read_mounts, remote_mounts
 
 MOUNTINFO = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw

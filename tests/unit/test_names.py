@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.names import STEM_BYTES, printable_name, safe_stem, split_suffix
+from daemon.intake.names import STEM_BYTES, printable_name, safe_stem, split_suffix
 
 FILE_NAMES = st.one_of(
     st.binary(min_size=1, max_size=255),

@@ -34,13 +34,17 @@ def test_a_clear_sentence_raises_no_concern() -> None:
     assert codes(hypothesis()) == []
 
 
-def test_doubt_about_speech_with_a_guessed_text_is_not_speech_and_nothing_else() -> None:
-    assert codes(hypothesis("Thank you. " * 40, no_speech_probability=0.9, confidence=-1.4)) == ["NOT_SPEECH"]
+def test_a_guessed_text_where_the_model_doubts_that_anybody_spoke_is_not_speech_and_nothing_else() -> None:
+    assert codes(hypothesis("Thank you.", no_speech_probability=0.9, confidence=-0.8)) == ["NOT_SPEECH"]
 
 
-@pytest.mark.parametrize(("no_speech", "confidence"), [(0.9, -0.3), (0.3, -0.9)])
-def test_one_doubt_alone_is_still_speech(no_speech: float, confidence: float) -> None:
-    assert codes(hypothesis(no_speech_probability=no_speech, confidence=confidence)) == []
+def test_a_loop_where_the_model_doubts_that_anybody_spoke_is_not_speech_however_confident() -> None:
+    assert codes(hypothesis("BEEP " * 100, no_speech_probability=0.7, confidence=-0.1)) == ["NOT_SPEECH"]
+
+
+def test_doubt_alone_does_not_withhold_a_text() -> None:
+    assert codes(hypothesis(no_speech_probability=0.9, confidence=-0.3)) == []
+    assert codes(hypothesis(no_speech_probability=0.4, confidence=-0.9)) == ["LOW_CONFIDENCE"]
 
 
 def test_a_text_that_compresses_too_well_is_a_loop() -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.sidecar import MAX_BYTES, SidecarWarning, _parse, read_sidecar
-from daemon.source import Removed, remove_source
+from daemon.intake.sidecar import MAX_BYTES, SidecarWarning, _parse, read_sidecar
+from daemon.intake.source import Removed, remove_source
 from tests.support.intake import arrival_of
 
 

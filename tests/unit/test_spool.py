@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon import spool as spool_module
-from daemon.arrival import Changed
-from daemon.source import open_arrival
-from daemon.spool import (
+from daemon.intake import spool as spool_module
+from daemon.intake.arrival import Changed
+from daemon.intake.source import open_arrival
+from daemon.intake.spool import (
     Copied,
     copy_batch,
     copy_in,

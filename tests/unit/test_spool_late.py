@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.late import LateWatch
-from daemon.source import open_arrival, remove_source
-from daemon.spool import copy_in, prepare
+from daemon.intake.late import LateWatch
+from daemon.intake.source import open_arrival, remove_source
+from daemon.intake.spool import copy_in, prepare
 from tests.support.intake import FakeClock, arrival_of, open_descriptors, sha256
 
 SETTLE = 5.0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.arrival import Changed, IgnoreCode, NotTaken
-from daemon.source import Removed, open_arrival, remove_source, sync_folders
+from daemon.intake.arrival import Changed, IgnoreCode, NotTaken
+from daemon.intake.source import Removed, open_arrival, remove_source, sync_folders
 from tests.support.intake import arrival_of
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from daemon.arrival import IgnoreCode
-from daemon.names import split_suffix
+from daemon.intake.arrival import IgnoreCode
+from daemon.intake.names import split_suffix
 
 #: Files and folders that operating systems, network storage and synchronization programs leave behind.
 _SYSTEM_NAMES = frozenset(

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from daemon.arrival import Arrival, NotTaken, fingerprint
-from daemon.source import open_arrival
+from daemon.intake.arrival import Arrival, NotTaken, fingerprint
+from daemon.intake.source import open_arrival
 
 #: More than this is no metadata.
 MAX_BYTES = 64 * 1024

@@ -30,10 +30,10 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from daemon.arrival import Arrival, IgnoreCode, Ignored, fingerprint, refusal
-from daemon.ignore import SIDECAR_SUFFIX, InboxRules, judge_name, judge_status, trusted_owners
-from daemon.mounts import mount_of
-from daemon.names import split_suffix
+from daemon.intake.arrival import Arrival, IgnoreCode, Ignored, fingerprint, refusal
+from daemon.intake.ignore import SIDECAR_SUFFIX, InboxRules, judge_name, judge_status, trusted_owners
+from daemon.intake.mounts import mount_of
+from daemon.intake.names import split_suffix
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from daemon.arrival import Arrival, Fingerprint, IgnoreCode, Ignored
+from daemon.intake.arrival import Arrival, Fingerprint, IgnoreCode, Ignored
 
 _FIRST_DELAY = 2.0  #: seconds before a file that could not be taken is tried again; doubled each time
 _LONGEST_DELAY = 300.0

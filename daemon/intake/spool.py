@@ -22,8 +22,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.arrival import Arrival, Changed, IgnoreCode, NotTaken, fingerprint, refusal
 from daemon.crashpoint import crash_point
+from daemon.intake.arrival import Arrival, Changed, IgnoreCode, NotTaken, fingerprint, refusal
 from medasr.errors import ConfigurationError, Reason, RecordingError, TransientError
 
 logger = logging.getLogger(__name__)

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from daemon import sidecar, source, spool
-from daemon.arrival import Arrival, IgnoreCode, Ignored, NotTaken
 from daemon.crashpoint import crash_point
-from daemon.ignore import InboxRules
-from daemon.inbox import InboxWatch, Scan, WatchState, scan
-from daemon.late import LateBytes, LateWatch
-from daemon.names import printable_name, safe_stem
+from daemon.intake import sidecar, source, spool
+from daemon.intake.arrival import Arrival, IgnoreCode, Ignored, NotTaken
+from daemon.intake.ignore import InboxRules
+from daemon.intake.inbox import InboxWatch, Scan, WatchState, scan
+from daemon.intake.late import LateBytes, LateWatch
+from daemon.intake.names import printable_name, safe_stem
+from daemon.intake.stability import StabilityTracker
 from daemon.pulse import Pulse
-from daemon.stability import StabilityTracker
 from daemon.store import recordings
 from daemon.store.connection import Store
 from daemon.store.recordings import Copy, Reception
@@ -152,44 +152,40 @@ class Intake:
         return IgnoreCode.NO_SPACE if arrival.size > room else None
 
     def _take(self, batch: Sequence[Arrival]) -> int:
+        """Copy a batch, make it durable, enter it. What cannot be taken now waits without stopping the others."""
         self.pulse.expect(TURN_SECONDS + sum(arrival.size for arrival in batch) / SLOWEST_COPY)
+        opened = [(arrival, descriptor) for arrival in batch if (descriptor := self._open(arrival)) is not None]
+        copies = spool.copy_batch(self.options.spool, opened)
+        trouble: TransientError | None = None
+        for (arrival, descriptor), copied in zip(opened, copies, strict=True):
+            if isinstance(copied, TransientError):
+                os.close(descriptor)
+                if isinstance(copied, NotTaken):
+                    self.tracker.postpone(arrival, copied.code)
+                else:
+                    trouble = copied
+            else:
+                self._uncommitted.append(_taken(arrival, descriptor, copied))
         try:
-            for arrival in batch:
-                self._copy(arrival)
+            if trouble is not None:
+                raise trouble
             spool.publish(self.options.spool, [_as_copied(taken.copy) for taken in self._uncommitted])
-        except BaseException:
+        except TransientError:
             self._abandon()
             raise
         return self._commit()
 
-    def _copy(self, arrival: Arrival) -> None:
-        """Copy one file into the batch; what cannot be taken now waits without stopping the others."""
+    def _open(self, arrival: Arrival) -> int | None:
         try:
-            descriptor = source.open_arrival(arrival)
+            return source.open_arrival(arrival)
         except NotTaken as error:
             self.tracker.postpone(arrival, error.code)
-            return
-        try:
-            copied = spool.copy_in(self.options.spool, arrival, descriptor)
-        except NotTaken as error:
-            os.close(descriptor)
-            self.tracker.postpone(arrival, error.code)
-            return
-        except BaseException:
-            os.close(descriptor)
-            raise
-        beside = sidecar.read_sidecar(arrival.sidecar) if arrival.sidecar else sidecar.Sidecar()
-        metadata = beside.metadata or ({"text": beside.text} if beside.text else None)
-        copy = _copy_of(arrival, copied, metadata=metadata, warning=beside.warning)
-        self._uncommitted.append(_Taken(arrival=arrival, copy=copy, descriptor=descriptor, sidecar=beside.source))
+            return None
 
     def _abandon(self) -> None:
         """The batch could not be made durable: forget the copies; the originals are still in the inbox."""
         for taken in self._uncommitted:
-            if taken.late:
-                self.late.again(_as_late(taken))
-            else:
-                os.close(taken.descriptor)
+            os.close(taken.descriptor)
         spool.discard(self.options.spool, [taken.copy.id for taken in self._uncommitted])
         self._uncommitted.clear()
 
@@ -213,15 +209,16 @@ class Intake:
         return len(batch)
 
     def _remove(self, taken: _Taken) -> None:
-        if taken.late:
-            os.close(taken.descriptor)
-            return
-        removed = source.remove_source(taken.arrival)
+        """Everything is durable: the original may go; its descriptor is watched for bytes that come late."""
+        removed = source.Removed.VANISHED if taken.late else source.remove_source(taken.arrival)
         if removed in (source.Removed.PERMISSION, source.Removed.BUSY):
             self.tracker.postpone(taken.arrival, IgnoreCode(removed))
         if taken.sidecar is not None and removed is source.Removed.REMOVED:
             source.remove_source(taken.sidecar)
-        self.late.keep(taken.copy.id, taken.arrival, taken.descriptor)
+        if removed in (source.Removed.REMOVED, source.Removed.VANISHED):
+            self.late.keep(taken.copy.id, taken.arrival, taken.descriptor)
+        else:
+            os.close(taken.descriptor)
 
     def _take_late(self, written: Sequence[LateBytes]) -> int:
         """A recorder went on writing after its file was taken: take the whole again, as a further recording, flagged."""
@@ -277,6 +274,14 @@ class Intake:
         )
 
 
+def _taken(arrival: Arrival, descriptor: int, copied: spool.Copied) -> _Taken:
+    """A copied file with the metadata that lay beside it."""
+    beside = sidecar.read_sidecar(arrival.sidecar) if arrival.sidecar else sidecar.Sidecar()
+    metadata = beside.metadata or ({"text": beside.text} if beside.text else None)
+    copy = _copy_of(arrival, copied, metadata=metadata, warning=beside.warning)
+    return _Taken(arrival=arrival, copy=copy, descriptor=descriptor, sidecar=beside.source)
+
+
 def _copy_of(
     arrival: Arrival, copied: spool.Copied, *, metadata: dict[str, object] | None, warning: str | None
 ) -> Copy:
@@ -315,9 +320,3 @@ def _recovered(orphan: spool.Copied) -> Copy:
 
 def _as_copied(copy: Copy) -> spool.Copied:
     return spool.Copied(recording_id=copy.id, sha256=copy.sha256, size=copy.size)
-
-
-def _as_late(taken: _Taken) -> LateBytes:
-    return LateBytes(
-        recording_id=taken.copy.id, taken=taken.arrival, arrival=taken.arrival, descriptor=taken.descriptor
-    )

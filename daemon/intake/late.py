@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from daemon.arrival import Arrival, Fingerprint, fingerprint
+from daemon.intake.arrival import Arrival, Fingerprint, fingerprint
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from daemon.names import printable_name
+from daemon.intake.names import printable_name
 from medasr.errors import TransientError
 
 #: (device, inode, size, mtime_ns): as long as it is the same, nobody has written to the file or put another in its place.

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
-from daemon.arrival import Arrival, Changed, IgnoreCode, NotTaken, fingerprint, refusal
 from daemon.crashpoint import crash_point
+from daemon.intake.arrival import Arrival, Changed, IgnoreCode, NotTaken, fingerprint, refusal
 
 logger = logging.getLogger(__name__)
 
