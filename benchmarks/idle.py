@@ -1,0 +1,76 @@
+"""What the daemon costs while nothing happens: memory of all its processes, and processor time.
+
+The daemon runs with its defaults, has loaded its model, transcribed a recording and given the model up again. Memory is counted as
+proportional set size: what processes share counts once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+
+import psutil
+
+from benchmarks.figures import Line, tell
+from benchmarks.homes import engine_state, running_daemon, temporary_home, wait_until
+from benchmarks.options import Options, installed
+from benchmarks.speech import SAMPLES
+
+MEMORY_MIB = 200.0
+CPU_PERCENT = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdleFigures:
+    """A daemon at rest."""
+
+    seconds: float
+    processes: int
+    proportional_bytes: int
+    resident_bytes: int
+    cpu_seconds: float
+
+    def lines(self) -> list[Line]:
+        percent = 100 * self.cpu_seconds / self.seconds
+        return [
+            Line(what="watched for", value=self.seconds, unit="s"),
+            Line(what="processes", value=self.processes),
+            Line(what="memory (PSS)", value=self.proportional_bytes / 2**20, unit="MiB", at_most=MEMORY_MIB),
+            Line(what="memory (RSS)", value=self.resident_bytes / 2**20, unit="MiB"),
+            Line(what="processor time", value=percent, unit="% of a core", at_most=CPU_PERCENT),
+        ]
+
+
+def measure(options: Options) -> IdleFigures:
+    model = options.models[0]
+    installed(model)
+    with temporary_home(model={"base": model}, engine={"idle_unload_seconds": 2.0}) as config:
+        log = config.paths.state.parent / "daemon.log"
+        with running_daemon(config) as daemon:
+            shutil.copyfile(SAMPLES / "dictation.wav", config.paths.inbox / "dictation.wav")
+            wait_until(lambda: any(config.paths.outbox.glob("*.json")), daemon, log)
+            wait_until(lambda: engine_state(config) == "unloaded", daemon, log)
+            seconds = options.pick(60, 10)
+            tell(f"idle: watching for {seconds} s")
+            time.sleep(2)
+            before, began = _cpu_seconds(daemon), time.perf_counter()
+            time.sleep(seconds)
+            used, took = _cpu_seconds(daemon) - before, time.perf_counter() - began
+            memory = [process.memory_full_info() for process in _tree(daemon)]
+    return IdleFigures(
+        seconds=took,
+        processes=len(memory),
+        proportional_bytes=sum(process.pss for process in memory),
+        resident_bytes=sum(process.rss for process in memory),
+        cpu_seconds=used,
+    )
+
+
+def _tree(daemon: psutil.Process) -> list[psutil.Process]:
+    return [daemon, *daemon.children(recursive=True)]
+
+
+def _cpu_seconds(daemon: psutil.Process) -> float:
+    """Of the processes that live and of those that have ended."""
+    return sum(sum(process.cpu_times()[:4]) for process in _tree(daemon))

@@ -1,0 +1,41 @@
+"""What all benchmarks are told."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from medasr import packs
+from medasr.installation import InstalledModel
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Weights are fetched once and kept; `make clean` removes them.
+CACHE = ROOT / ".cache"
+MODELS = CACHE / "models"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How thorough to be, and on what."""
+
+    quick: bool  #: small sizes and few repetitions: shows that a benchmark works, not what it measures
+    models: tuple[str, ...] = ("whisper-tiny.en", "whisper-base")
+    recordings: Path | None = (
+        None  #: folder in the schema of the medical speech dataset; None for the default or the samples
+    )
+    count: int | None = None  #: recordings to use; None for what the benchmark thinks right
+
+    def pick(self, full: int, quick: int) -> int:
+        """A size or a number of repetitions."""
+        return quick if self.quick else full
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def installed(name: str) -> InstalledModel:
+    """A model, fetched if need be."""
+    return packs.pull(name, MODELS, progress=lambda _what, _done, _total: None)

@@ -1,0 +1,163 @@
+"""What the service around the engine costs: recordings per second through the whole daemon and through the model alone.
+
+Three sides take turns on the same recordings, with the same weights, batch size and threads; loading is on nobody's clock.
+
+- *service*: from the drop into the inbox until every transcript is stored and delivered. Settling, copying, hashing, decoding,
+  voice activity, terms, store, audit trail and the files in the outbox are all in it.
+- *engine*: the model child with its host, given samples that are decoded already.
+- *model*: the transcriber itself, in this process, given the very windows, in batches that are always full.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.figures import Line, Spread, tell
+from benchmarks.homes import running_daemon, temporary_home, wait_until
+from benchmarks.options import Options, cores, installed
+from benchmarks.speech import Normalized, Spoken, normalized, recordings
+from daemon.config import Config
+from daemon.engine.child import load_recognizer
+from daemon.engine.engine import Recognizer
+from daemon.engine.host import EngineHost, transcribe_all
+from daemon.engine.protocol import Completed, engine_options
+from medasr.audio import read_normalized
+from medasr.types import SAMPLE_RATE, Waveform
+
+#: Of the model's throughput, at least this much has to be left end to end.
+SHARE = 0.85
+SETTLE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceFigures:
+    """Seconds for all recordings, round by round."""
+
+    model: str
+    recordings: int
+    audio_seconds: float
+    windows: int
+    service: Spread
+    engine: Spread
+    direct: Spread
+
+    def lines(self) -> list[Line]:
+        sides = {"service": self.service, "engine": self.engine, "model": self.direct}
+        return [
+            Line(what=f"recordings, {self.model}", value=self.recordings),
+            Line(what="windows of up to 30 s", value=self.windows),
+            *(Line(what=f"{side}, times real time", value=self._speed(spread)) for side, spread in sides.items()),
+            Line(what="engine / model", value=_ratio(self.direct, self.engine)),
+            Line(what="service / engine", value=_ratio(self.engine, self.service)),
+            Line(what="service / model", value=_ratio(self.direct, self.service), at_least=SHARE),
+        ]
+
+    def _speed(self, seconds: Spread) -> Spread:
+        return Spread(values=tuple(self.audio_seconds / value for value in seconds.values))
+
+
+def _ratio(quicker: Spread, slower: Spread) -> Spread:
+    """Throughput of the slower as a share of the quicker's, round by round."""
+    return Spread(values=tuple(one / other for one, other in zip(quicker.values, slower.values, strict=True)))
+
+
+def measure(options: Options) -> list[ServiceFigures]:
+    spoken = recordings(options, 48, 6)
+    rounds = options.pick(3, 1)
+    return [_compare(model, spoken, rounds) for model in options.models]
+
+
+def _compare(model: str, spoken: Sequence[Spoken], rounds: int) -> ServiceFigures:
+    installed(model)
+    taken: dict[str, list[float]] = {"service": [], "engine": [], "direct": []}
+    with tempfile.TemporaryDirectory(prefix="medasr-benchmark-") as folder, _home(model) as config:
+        samples = normalized(spoken, Path(folder))
+        recognizer = load_recognizer(engine_options(config))
+        windows = [window for recording in samples for window in _windows(recognizer, recording)]
+        for number in range(rounds):
+            tell(f"service: {model}, round {number + 1} of {rounds}")
+            taken["service"].append(_through_service(model, spoken))
+            taken["engine"].append(_through_engine(config, samples))
+            taken["direct"].append(_through_model(recognizer, windows, config.model.batch_size))
+    spreads = {side: Spread(values=tuple(seconds)) for side, seconds in taken.items()}
+    return ServiceFigures(
+        model=model,
+        recordings=len(samples),
+        audio_seconds=sum(recording.seconds for recording in samples),
+        windows=len(windows),
+        **spreads,
+    )
+
+
+def _home(model: str) -> AbstractContextManager[Config]:
+    return temporary_home(
+        model={"base": model, "threads": cores()},
+        intake={"settle_seconds": SETTLE_SECONDS, "rescan_seconds": SETTLE_SECONDS, "min_free_bytes": 0},
+    )
+
+
+def _through_service(model: str, spoken: Sequence[Spoken]) -> float:
+    """Seconds from the drop until the last transcript was delivered; every round has a fresh home, since bytes are taken once."""
+    with _home(model) as config, running_daemon(config) as daemon:
+        staged = config.paths.state.parent / "staged"
+        staged.mkdir()
+        for number, recording in enumerate(spoken):
+            shutil.copyfile(recording.path, staged / f"{number:04d}{recording.path.suffix}")
+        dropped = datetime.now(UTC)
+        for path in staged.iterdir():
+            path.rename(config.paths.inbox / path.name)
+        log = config.paths.state.parent / "daemon.log"
+        wait_until(lambda: _delivered(config)[0] == len(spoken), daemon, log)
+        return (datetime.fromisoformat(_delivered(config)[1]) - dropped).total_seconds()
+
+
+def _delivered(config: Config) -> tuple[int, str]:
+    """How many recordings have reached the outbox, and when the last one did."""
+    query = (
+        "SELECT count(*), coalesce(max(delivered_at), '') FROM jobs WHERE state <> 'quarantined' AND delivered_at <> ''"
+    )
+    with closing(sqlite3.connect(f"file:{config.paths.database}?mode=ro", uri=True, timeout=5.0)) as connection:
+        count, last = connection.execute(query).fetchone()
+    return count, last
+
+
+def _through_engine(config: Config, samples: Sequence[Normalized]) -> float:
+    host = EngineHost(engine_options(config))
+    try:
+        host.ensure_started()
+        while host.ready is None:
+            host.poll(0.5)
+        began = time.perf_counter()
+        events = transcribe_all(host, [(str(number), recording.pcm) for number, recording in enumerate(samples)])
+        completed = sum(isinstance(event, Completed) for event in events)
+        seconds = time.perf_counter() - began
+    finally:
+        host.stop()
+    if completed != len(samples):
+        raise RuntimeError(f"the engine finished {completed} of {len(samples)} recordings")
+    return seconds
+
+
+def _windows(recognizer: Recognizer, recording: Normalized) -> list[Waveform]:
+    waveform = read_normalized(recording.pcm)
+    _, windows = recognizer.plan(waveform)
+    return [
+        np.array(waveform[round(window.start * SAMPLE_RATE) : round(window.end * SAMPLE_RATE)]) for window in windows
+    ]
+
+
+def _through_model(recognizer: Recognizer, windows: Sequence[Waveform], batch_size: int) -> float:
+    began = time.perf_counter()
+    for first in range(0, len(windows), batch_size):
+        recognizer.transcriber.transcribe(windows[first : first + batch_size])
+    return time.perf_counter() - began
