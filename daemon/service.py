@@ -11,38 +11,28 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
-from daemon import home, notify
+from daemon import notify
 from daemon.config import Config
 from daemon.control import ControlServer
-from daemon.decode.host import DecodeServer, decode_limits
+from daemon.decode.host import DecodeServer
 from daemon.engine.host import EngineHost
-from daemon.engine.protocol import engine_options
-from daemon.intake import spool
-from daemon.intake.ignore import InboxRules
-from daemon.intake.inbox import InboxWatch
-from daemon.intake.late import LateWatch
-from daemon.intake.reception import Intake, IntakeOptions
-from daemon.intake.stability import StabilityTracker
+from daemon.intake.reception import Intake
 from daemon.operations import Operations
 from daemon.outbox import Folder
-from daemon.pulse import Pulse
 from daemon.schedule import Schedule
 from daemon.status import status_document
-from daemon.store import jobs, migration
+from daemon.store import jobs
 from daemon.store.connection import Store
 from daemon.store.states import WAITING, job_counts
-from daemon.worker import Worker, WorkerOptions
+from daemon.worker import Worker
 from medasr.errors import EngineError
-from medasr.lexicon import load_lexicon
-from medasr.packs import locate
 
 logger = logging.getLogger(__name__)
 
@@ -225,89 +215,6 @@ class Service:
         )
 
 
-@contextmanager
-def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
-    """The service over a home, recovered from whatever happened before, with nothing running yet.
-
-    Raise AlreadyRunning, ConfigurationError, ModelError or StoreError with the remedy.
-    """
-    os.umask(0o077)
-    home.prepare(config)
-    with home.locked(config.paths.state), ExitStack() as stack:
-        migration.upgrade(config.paths.database, config.paths.backups)
-        locate(config.paths.models, config.model.base)
-        spool.prepare(config.paths.spool)
-        store = Store(config.paths.database, writable=True)
-        stack.callback(store.close)
-        wake_worker, wake_intake = threading.Event(), threading.Event()
-        decoder = DecodeServer()
-        stack.callback(decoder.stop)
-        engine = EngineHost(engine_options(config))
-        stack.callback(engine.stop)
-        service = Service(
-            config=config,
-            store=store,
-            intake=make_intake(config, store, wake_intake, wake_worker.set),
-            worker=make_worker(config, store, decoder, engine),
-            engine=engine,
-            decoder=decoder,
-            wake_worker=wake_worker,
-            wake_intake=wake_intake,
-            once=once,
-        )
-        orphans, interrupted = service.intake.recover(), service.worker.recover()
-        logger.info("recovered", extra={"orphans": orphans, "interrupted": interrupted})
-        yield service
-
-
-def make_intake(config: Config, store: Store, wake: threading.Event, on_received: Callable[[], None]) -> Intake:
-    """The intake of a configuration; ``wake`` is set when something may have come."""
-    options = config.intake
-    return Intake(
-        store=store,
-        options=IntakeOptions(
-            inbox=config.paths.inbox,
-            spool=config.paths.spool,
-            rules=InboxRules(extensions=options.extensions),
-            max_bytes=options.max_bytes,
-            min_free_bytes=options.min_free_bytes,
-            empty_seconds=options.empty_warning_seconds,
-        ),
-        tracker=StabilityTracker(options.settle_seconds, time.monotonic),
-        watch=InboxWatch(config.paths.inbox, wake, polling=options.polling),
-        late=LateWatch(time.monotonic, options.settle_seconds),
-        pulse=Pulse(),
-        now=utc_now,
-        on_received=on_received,
-    )
-
-
-def make_worker(config: Config, store: Store, decoder: DecodeServer, engine: EngineHost) -> Worker:
-    """The worker of a configuration."""
-    limits = decode_limits(config)
-    group_readable = config.outbox.group_readable
-    return Worker(
-        store=store,
-        decoder=decoder,
-        engine=engine,
-        lexicon=load_lexicon(config.lexicon.extra),
-        options=WorkerOptions(
-            spool=config.paths.spool,
-            samples=config.paths.samples,
-            outbox=Folder(path=config.paths.outbox, group_readable=group_readable),
-            quarantine=Folder(path=config.paths.quarantine, group_readable=group_readable),
-            max_attempts=config.jobs.max_attempts,
-            retry=timedelta(seconds=config.jobs.retry_seconds),
-            backlog_seconds=config.engine.backlog_seconds,
-            limits=limits,
-            decode_seconds=limits.seconds_ceiling,
-            owner=f"{_boot_id()}:{os.getpid()}",
-        ),
-        pulse=Pulse(),
-        now=utc_now,
-    )
-
-
 def listen_to_signals(service: Service) -> None:
     """SIGTERM and SIGINT stop cleanly, a second one at once (nothing is lost by that); SIGHUP has the inbox read."""
 
@@ -320,7 +227,3 @@ def listen_to_signals(service: Service) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGHUP, lambda _number, _frame: service.wake_intake.set())
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -14,26 +14,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from daemon.crashpoint import crash_point
+from daemon.delivery import Places, deliver_ended
 from daemon.engine.protocol import Completed, Died, Failed
 from daemon.intake import spool
-from daemon.outbox import Folder, deliver_quarantined, deliver_transcript, withdraw_quarantined
+from daemon.ports import Decoder, Engine
 from daemon.pulse import Pulse
 from daemon.store import jobs, recordings, transcripts
 from daemon.store.connection import Store
 from daemon.store.schema import Job
-from daemon.store.states import JobState
 from medasr.errors import FatalError, Reason, RecordingError, TransientError
 from medasr.lexicon import Lexicon, find_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from daemon.decode.server import DecodeLimits
     from daemon.engine.protocol import EngineEvent
-    from medasr.types import AudioFacts
 
 logger = logging.getLogger(__name__)
 
@@ -51,46 +48,12 @@ DECODER_FAILURES = frozenset({Reason.DECODER_CRASHED, Reason.DECODER_TIMEOUT, Re
 DECODER_ATTEMPTS = 2
 
 
-class Decoder(Protocol):
-    """Turns our copy of a recording into normalized samples; see :class:`daemon.decode.host.DecodeServer`."""
-
-    def decode(self, source: int, sink: int, limits: DecodeLimits) -> AudioFacts:
-        """Given two open descriptors, write normalized 16 kHz float32 samples to the sink."""
-
-
-class Engine(Protocol):
-    """Turns samples into transcripts; see :class:`daemon.engine.host.EngineHost`."""
-
-    @property
-    def in_flight(self) -> set[str]:
-        """Ids handed over and not yet answered."""
-
-    @property
-    def healthy(self) -> bool:
-        """False while it rests because it keeps dying."""
-
-    @property
-    def pending_seconds(self) -> float:
-        """Audio handed over and not yet answered."""
-
-    def submit(self, recording: str, pcm: Path) -> None:
-        """Hand a recording over."""
-
-    def cancel(self, recording: str) -> None:
-        """Forget a recording."""
-
-    def poll(self, timeout: float = 0.0) -> Sequence[EngineEvent]:
-        """Return what happened, waiting at most so many seconds for it."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
     """How the worker goes about it."""
 
-    spool: Path
     samples: Path  #: folder for normalized samples between decoder and model
-    outbox: Folder
-    quarantine: Folder
+    places: Places
     max_attempts: int
     retry: timedelta
     backlog_seconds: float
@@ -137,7 +100,7 @@ class Worker:
                 return False
             self._reconcile()
             busy = self._store_results()
-            busy = self._deliver() or busy
+            busy = deliver_ended(self.store, self.options.places, limit=TURN, now=self.now) or busy
             busy = self._feed() or busy
             self._renew_leases()
             events = self.engine.poll(0 if busy else timeout)
@@ -237,9 +200,9 @@ class Worker:
 
     def _decode(self, job: Job) -> None:
         recording = job.recording
-        spool.verify(self.options.spool, recording.id, recording.sha256)
+        spool.verify(self.options.places.spool, recording.id, recording.sha256)
         samples = self._samples(job.id)
-        source = spool.open_recording(self.options.spool, recording.id)
+        source = spool.open_recording(self.options.places.spool, recording.id)
         try:
             sink = os.open(samples, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
@@ -309,30 +272,6 @@ class Worker:
             extra={"job": job_id, "recording": recording_id, "state": transcript.verdict.kind, "device": event.device}
             | figures,
         )
-
-    def _deliver(self) -> bool:
-        """Write the files of ended jobs; until they are complete the job counts as undelivered."""
-        with self.store.read() as session:
-            ended = jobs.undelivered(session, limit=TURN)
-        for job in ended:
-            crash_point("before_delivery")
-            name = self._deliver_one(job)
-            crash_point("after_delivery")
-            with self.store.write() as session:
-                noted = jobs.delivered(session, job.id, output_name=name, now=self.now())
-            if not noted:
-                withdraw_quarantined(self.options.quarantine, job)
-        return bool(ended)
-
-    def _deliver_one(self, job: Job) -> str:
-        if job.state == JobState.QUARANTINED:
-            original = spool.recording_path(self.options.spool, job.recording_id)
-            return deliver_quarantined(self.options.quarantine, job, original)
-        with self.store.read() as session:
-            transcript = transcripts.latest(session, job.recording_id)
-            if transcript is None:
-                raise FatalError(f"job {job.id} is {job.state} without a transcript; run `medasrd db check`")
-            return deliver_transcript(self.options.outbox, transcript)
 
     def _end_badly(self, job_id: int, reason: Reason, *, postpone: bool, trouble: str | None = None) -> None:
         with self.store.write() as session:

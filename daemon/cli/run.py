@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @config_option
 def run(config: Config) -> None:
     """Run the daemon in the foreground (this is what systemd starts). SIGTERM and Ctrl-C stop it cleanly."""
-    from daemon import logs, service
+    from daemon import assembly, logs, service
 
     logs.configure(config.log.level, config.log.format, sys.stderr)
-    with service.opened(config) as running:
+    with assembly.opened(config) as running:
         service.listen_to_signals(running)
         running.serve()
 
@@ -34,10 +34,10 @@ def run(config: Config) -> None:
 @json_option
 def scan(config: Config, once: bool, as_json: bool) -> None:
     """Take in what lies in the inbox, transcribe it, then exit: 0 all transcribed, 3 some not."""
-    from daemon import logs, service
+    from daemon import assembly, logs, service
 
     logs.configure(config.log.level, config.log.format, sys.stderr)
-    with service.opened(config, once=once) as running:
+    with assembly.opened(config, once=once) as running:
         service.listen_to_signals(running)
         before = _counts(running)
         running.serve()

@@ -15,17 +15,17 @@ from datetime import datetime
 from pathlib import Path
 
 from daemon.crashpoint import crash_point
-from daemon.intake import sidecar, source, spool
+from daemon.intake import source, spool
 from daemon.intake.arrival import Arrival, IgnoreCode, Ignored, NotTaken
 from daemon.intake.ignore import InboxRules
 from daemon.intake.inbox import InboxWatch, Scan, WatchState, scan
 from daemon.intake.late import LateBytes, LateWatch
-from daemon.intake.names import printable_name, safe_stem
 from daemon.intake.stability import StabilityTracker
+from daemon.intake.taken import Taken, as_copied, copy_of, recovered, taken_from
 from daemon.pulse import Pulse
 from daemon.store import recordings
 from daemon.store.connection import Store
-from daemon.store.recordings import Copy, Reception
+from daemon.store.recordings import Reception
 from medasr.errors import TransientError
 
 logger = logging.getLogger(__name__)
@@ -64,17 +64,6 @@ class IntakeStatus:
     left_counts: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Taken:
-    """A file whose copy is durable, and what has to follow."""
-
-    arrival: Arrival
-    copy: Copy
-    descriptor: int
-    sidecar: Arrival | None = None
-    late: bool = False  # copied from the descriptor of an original that is gone
-
-
 @dataclass(kw_only=True)
 class Intake:
     """See the module's description. Use from one thread; ``status`` may be read from any."""
@@ -88,7 +77,7 @@ class Intake:
     now: Callable[[], datetime]
     on_received: Callable[[], None]
     status: IntakeStatus = field(default_factory=IntakeStatus)
-    _uncommitted: list[_Taken] = field(default_factory=list)
+    _uncommitted: list[Taken] = field(default_factory=list)
     _orphans: list[spool.Copied] = field(default_factory=list)  # complete copies that no row knows
 
     def recover(self) -> int:
@@ -165,11 +154,11 @@ class Intake:
                 else:
                     trouble = copied
             else:
-                self._uncommitted.append(_taken(arrival, descriptor, copied))
+                self._uncommitted.append(taken_from(arrival, descriptor, copied))
         try:
             if trouble is not None:
                 raise trouble
-            spool.publish(self.options.spool, [_as_copied(taken.copy) for taken in self._uncommitted])
+            spool.publish(self.options.spool, [as_copied(taken.copy) for taken in self._uncommitted])
         except TransientError:
             self._abandon()
             raise
@@ -208,7 +197,7 @@ class Intake:
         logger.info("received", extra={"count": counts["new"], "duplicates": counts["duplicate"] + counts["repeated"]})
         return len(batch)
 
-    def _remove(self, taken: _Taken) -> None:
+    def _remove(self, taken: Taken) -> None:
         """Everything is durable: the original may go; its descriptor is watched for bytes that come late."""
         removed = source.Removed.VANISHED if taken.late else source.remove_source(taken.arrival)
         if removed in (source.Removed.PERMISSION, source.Removed.BUSY):
@@ -229,13 +218,13 @@ class Intake:
             except TransientError:
                 self.late.again(item)
                 raise
-            copy = _copy_of(item.arrival, copied, metadata=None, warning=LATE_BYTES)
-            taken = _Taken(arrival=item.arrival, copy=copy, descriptor=item.descriptor, late=True)
+            copy = copy_of(item.arrival, copied, metadata=None, warning=LATE_BYTES)
+            taken = Taken(arrival=item.arrival, copy=copy, descriptor=item.descriptor, late=True)
             self._uncommitted.append(taken)
             self._commit()
         return len(written)
 
-    def _superseded(self, batch: Sequence[_Taken]) -> list[str]:
+    def _superseded(self, batch: Sequence[Taken]) -> list[str]:
         """Orphans whose originals were just taken under their own names."""
         contents = {taken.copy.sha256 for taken in batch}
         superseded = [orphan for orphan in self._orphans if orphan.sha256 in contents]
@@ -250,7 +239,7 @@ class Intake:
         """
         for orphan in [orphan for orphan in self._orphans if orphan.size not in sizes_in_inbox]:
             with self.store.write() as session:
-                reception = recordings.receive(session, [_recovered(orphan)], now=self.now())[orphan.recording_id]
+                reception = recordings.receive(session, [recovered(orphan)], now=self.now())[orphan.recording_id]
             if reception is not Reception.NEW:
                 spool.discard(self.options.spool, [orphan.recording_id])
             self._orphans.remove(orphan)
@@ -272,51 +261,3 @@ class Intake:
             left=(*found.ignored, *waiting),
             left_counts=counts,
         )
-
-
-def _taken(arrival: Arrival, descriptor: int, copied: spool.Copied) -> _Taken:
-    """A copied file with the metadata that lay beside it."""
-    beside = sidecar.read_sidecar(arrival.sidecar) if arrival.sidecar else sidecar.Sidecar()
-    metadata = beside.metadata or ({"text": beside.text} if beside.text else None)
-    copy = _copy_of(arrival, copied, metadata=metadata, warning=beside.warning)
-    return _Taken(arrival=arrival, copy=copy, descriptor=descriptor, sidecar=beside.source)
-
-
-def _copy_of(
-    arrival: Arrival, copied: spool.Copied, *, metadata: dict[str, object] | None, warning: str | None
-) -> Copy:
-    return Copy(
-        id=copied.recording_id,
-        sha256=copied.sha256,
-        size=copied.size,
-        name=printable_name(arrival.name_bytes),
-        name_bytes=arrival.name_bytes,
-        stem=safe_stem(arrival.name_bytes),
-        label=arrival.label,
-        device=arrival.device,
-        inode=arrival.inode,
-        mtime_ns=arrival.mtime_ns,
-        sidecar=metadata,
-        warning=warning,
-    )
-
-
-def _recovered(orphan: spool.Copied) -> Copy:
-    name = f"recovered-{orphan.recording_id[:8]}"
-    return Copy(
-        id=orphan.recording_id,
-        sha256=orphan.sha256,
-        size=orphan.size,
-        name=name,
-        name_bytes=name.encode(),
-        stem=name,
-        label="",
-        device=0,
-        inode=0,
-        mtime_ns=0,
-        warning="RECOVERED",
-    )
-
-
-def _as_copied(copy: Copy) -> spool.Copied:
-    return spool.Copied(recording_id=copy.id, sha256=copy.sha256, size=copy.size)

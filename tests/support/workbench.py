@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from daemon.decode.server import DecodeLimits
+from daemon.delivery import Places
 from daemon.engine.protocol import Completed, EngineEvent, EngineFailure, Failed
 from daemon.intake import spool
 from daemon.outbox import Folder
@@ -121,7 +122,7 @@ class Workbench:
         for number, name in enumerate(names):
             content = f"bytes of {name}".encode()
             identifier = f"{number:08x}" + os.urandom(12).hex()
-            path = spool.recording_path(self.worker.options.spool, identifier)
+            path = spool.recording_path(self.worker.options.places.spool, identifier)
             path.write_bytes(content)
             path.chmod(0o600)
             sha256 = hashlib.sha256(content).hexdigest()
@@ -162,10 +163,12 @@ def make_workbench(folder: Path, *, max_attempts: int = 3, backlog_seconds: floa
         engine=engine,
         lexicon=load_lexicon(),
         options=WorkerOptions(
-            spool=folder / "spool",
+            places=Places(
+                spool=folder / "spool",
+                outbox=Folder(path=folder / "outbox"),
+                quarantine=Folder(path=folder / "quarantine"),
+            ),
             samples=folder / "samples",
-            outbox=Folder(path=folder / "outbox"),
-            quarantine=Folder(path=folder / "quarantine"),
             max_attempts=max_attempts,
             retry=timedelta(seconds=30),
             backlog_seconds=backlog_seconds,

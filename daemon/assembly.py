@@ -1,0 +1,124 @@
+"""From a configuration to the parts of a service, recovered from whatever happened before."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from daemon import home
+from daemon.config import Config
+from daemon.decode.host import DecodeServer, decode_limits
+from daemon.delivery import Places
+from daemon.engine.host import EngineHost
+from daemon.engine.protocol import engine_options
+from daemon.intake import spool
+from daemon.intake.ignore import InboxRules
+from daemon.intake.inbox import InboxWatch
+from daemon.intake.late import LateWatch
+from daemon.intake.reception import Intake, IntakeOptions
+from daemon.intake.stability import StabilityTracker
+from daemon.outbox import Folder
+from daemon.pulse import Pulse
+from daemon.service import Service, utc_now
+from daemon.store import migration
+from daemon.store.connection import Store
+from daemon.worker import Worker, WorkerOptions
+from medasr.lexicon import load_lexicon
+from medasr.packs import locate
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
+    """The service over a home, recovered from whatever happened before, with nothing running yet.
+
+    Raise AlreadyRunning, ConfigurationError, ModelError or StoreError with the remedy.
+    """
+    os.umask(0o077)
+    home.prepare(config)
+    with home.locked(config.paths.state), ExitStack() as stack:
+        migration.upgrade(config.paths.database, config.paths.backups)
+        locate(config.paths.models, config.model.base)
+        spool.prepare(config.paths.spool)
+        store = Store(config.paths.database, writable=True)
+        stack.callback(store.close)
+        wake_worker, wake_intake = threading.Event(), threading.Event()
+        decoder = DecodeServer()
+        stack.callback(decoder.stop)
+        engine = EngineHost(engine_options(config))
+        stack.callback(engine.stop)
+        service = Service(
+            config=config,
+            store=store,
+            intake=make_intake(config, store, wake_intake, wake_worker.set),
+            worker=make_worker(config, store, decoder, engine),
+            engine=engine,
+            decoder=decoder,
+            wake_worker=wake_worker,
+            wake_intake=wake_intake,
+            once=once,
+        )
+        orphans, interrupted = service.intake.recover(), service.worker.recover()
+        logger.info("recovered", extra={"orphans": orphans, "interrupted": interrupted})
+        yield service
+
+
+def make_intake(config: Config, store: Store, wake: threading.Event, on_received: Callable[[], None]) -> Intake:
+    """The intake of a configuration; ``wake`` is set when something may have come."""
+    options = config.intake
+    return Intake(
+        store=store,
+        options=IntakeOptions(
+            inbox=config.paths.inbox,
+            spool=config.paths.spool,
+            rules=InboxRules(extensions=options.extensions),
+            max_bytes=options.max_bytes,
+            min_free_bytes=options.min_free_bytes,
+            empty_seconds=options.empty_warning_seconds,
+        ),
+        tracker=StabilityTracker(options.settle_seconds, time.monotonic),
+        watch=InboxWatch(config.paths.inbox, wake, polling=options.polling),
+        late=LateWatch(time.monotonic, options.settle_seconds),
+        pulse=Pulse(),
+        now=utc_now,
+        on_received=on_received,
+    )
+
+
+def make_worker(config: Config, store: Store, decoder: DecodeServer, engine: EngineHost) -> Worker:
+    """The worker of a configuration."""
+    limits = decode_limits(config)
+    group_readable = config.outbox.group_readable
+    return Worker(
+        store=store,
+        decoder=decoder,
+        engine=engine,
+        lexicon=load_lexicon(config.lexicon.extra),
+        options=WorkerOptions(
+            places=Places(
+                spool=config.paths.spool,
+                outbox=Folder(path=config.paths.outbox, group_readable=group_readable),
+                quarantine=Folder(path=config.paths.quarantine, group_readable=group_readable),
+            ),
+            samples=config.paths.samples,
+            max_attempts=config.jobs.max_attempts,
+            retry=timedelta(seconds=config.jobs.retry_seconds),
+            backlog_seconds=config.engine.backlog_seconds,
+            limits=limits,
+            decode_seconds=limits.seconds_ceiling,
+            owner=f"{_boot_id()}:{os.getpid()}",
+        ),
+        pulse=Pulse(),
+        now=utc_now,
+    )
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
