@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,10 +23,13 @@ from benchmarks.speech import Normalized, normalized, recordings, word_error_rat
 from daemon.engine.child import load_recognizer
 from daemon.engine.protocol import engine_options
 from medasr.audio import read_normalized
-from medasr.types import SAMPLE_RATE, Waveform
+from medasr.types import SAMPLE_RATE
 
-#: Samples of all recordings → a text for each.
-Transcribe = Callable[[Sequence[Waveform]], list[str]]
+if TYPE_CHECKING:
+    from medasr.types import Waveform
+
+    #: Samples of all recordings → a text for each.
+    Transcribe = Callable[[Sequence[Waveform]], list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)

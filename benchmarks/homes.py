@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from benchmarks.options import MODELS
 from daemon import control, home
 from daemon.config import Config, load_config, render_toml
@@ -52,11 +50,11 @@ def command(config: Config, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def running_daemon(config: Config) -> Iterator[psutil.Process]:
+def running_daemon(config: Config) -> Iterator[subprocess.Popen[bytes]]:
     """``medasrd run`` with its model loaded; stopped at the end."""
     log = config.paths.state.parent / "daemon.log"
     with log.open("wb") as stream:
-        process = psutil.Popen(command(config, "run"), stdout=stream, stderr=stream)
+        process = subprocess.Popen(command(config, "run"), stdout=stream, stderr=stream)
     try:
         wait_until(lambda: engine_state(config) == "ready", process, log)
         yield process
@@ -64,7 +62,7 @@ def running_daemon(config: Config) -> Iterator[psutil.Process]:
         process.terminate()
         try:
             process.wait(60)
-        except (psutil.TimeoutExpired, subprocess.TimeoutExpired):
+        except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
@@ -77,7 +75,9 @@ def engine_state(config: Config) -> str:
         return ""
 
 
-def wait_until(condition: Callable[[], bool], process: psutil.Popen, log: Path, interval: float = 0.1) -> None:
+def wait_until(
+    condition: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, interval: float = 0.1
+) -> None:
     """Look every ``interval`` seconds; raise RuntimeError with the end of the log when the daemon is gone or time is up."""
     deadline = time.monotonic() + PATIENCE
     while not condition():

@@ -47,22 +47,23 @@ def measure(options: Options) -> IdleFigures:
     installed(model)
     with temporary_home(model={"base": model}, engine={"idle_unload_seconds": 2.0}) as config:
         log = config.paths.state.parent / "daemon.log"
-        with running_daemon(config) as daemon:
+        with running_daemon(config) as process:
             shutil.copyfile(SAMPLES / "dictation.wav", config.paths.inbox / "dictation.wav")
-            wait_until(lambda: any(config.paths.outbox.glob("*.json")), daemon, log)
-            wait_until(lambda: engine_state(config) == "unloaded", daemon, log)
+            wait_until(lambda: any(config.paths.outbox.glob("*.json")), process, log)
+            wait_until(lambda: engine_state(config) == "unloaded", process, log)
             seconds = options.pick(60, 10)
+            daemon = psutil.Process(process.pid)
             tell(f"idle: watching for {seconds} s")
             time.sleep(2)
             before, began = _cpu_seconds(daemon), time.perf_counter()
             time.sleep(seconds)
             used, took = _cpu_seconds(daemon) - before, time.perf_counter() - began
-            memory = [process.memory_full_info() for process in _tree(daemon)]
+            memory = [part.memory_full_info() for part in _tree(daemon)]
     return IdleFigures(
         seconds=took,
         processes=len(memory),
-        proportional_bytes=sum(process.pss for process in memory),
-        resident_bytes=sum(process.rss for process in memory),
+        proportional_bytes=sum(part.pss for part in memory),
+        resident_bytes=sum(part.rss for part in memory),
         cpu_seconds=used,
     )
 
@@ -73,4 +74,4 @@ def _tree(daemon: psutil.Process) -> list[psutil.Process]:
 
 def _cpu_seconds(daemon: psutil.Process) -> float:
     """Of the processes that live and of those that have ended."""
-    return sum(sum(process.cpu_times()[:4]) for process in _tree(daemon))
+    return sum(sum(part.cpu_times()[:4]) for part in _tree(daemon))

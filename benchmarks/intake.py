@@ -24,9 +24,9 @@ import psutil
 from benchmarks.figures import Line, tell
 from benchmarks.homes import config_path, temporary_home
 from benchmarks.options import Options
+from daemon.assembly import make_intake
 from daemon.config import Config, load_config
 from daemon.intake import spool
-from daemon.service import make_intake
 from daemon.store.connection import Store
 
 #: More than a heap that warms up, less than anything that grows with 20,000 recordings.

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,7 +33,10 @@ from daemon.engine.engine import Recognizer
 from daemon.engine.host import EngineHost, transcribe_all
 from daemon.engine.protocol import Completed, engine_options
 from medasr.audio import read_normalized
-from medasr.types import SAMPLE_RATE, Waveform
+from medasr.types import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from medasr.types import Waveform
 
 #: Of the model's throughput, at least this much has to be left end to end.
 SHARE = 0.85

@@ -33,10 +33,7 @@ class Normalized:
 
     spoken: Spoken
     pcm: Path
-
-    @property
-    def seconds(self) -> float:
-        return self.pcm.stat().st_size / 4 / SAMPLE_RATE
+    seconds: float
 
 
 def recordings(options: Options, full: int, quick: int) -> list[Spoken]:
@@ -63,8 +60,7 @@ def normalized(spoken: Sequence[Spoken], folder: Path) -> list[Normalized]:
         finally:
             os.close(source)
             os.close(sink)
-        read_normalized(pcm)
-        made.append(Normalized(spoken=recording, pcm=pcm))
+        made.append(Normalized(spoken=recording, pcm=pcm, seconds=len(read_normalized(pcm)) / SAMPLE_RATE))
     return made
 
 
