@@ -9,7 +9,7 @@ from pathlib import Path
 
 from daemon.crashpoint import crash_point
 from daemon.intake import spool
-from daemon.outbox import Folder, deliver_quarantined, deliver_transcript
+from daemon.outbox import Folder, deliver_quarantined, deliver_transcript, withdraw_quarantined
 from daemon.store import jobs, transcripts
 from daemon.store.connection import Store
 from daemon.store.schema import Job
@@ -38,7 +38,9 @@ def deliver_ended(store: Store, places: Places, *, limit: int, now: Callable[[],
         name = _deliver(store, places, job)
         crash_point("after_delivery")
         with store.write() as session:
-            jobs.delivered(session, job.id, output_name=name, now=now())
+            noted = jobs.delivered(session, job.id, output_name=name, now=now())
+        if not noted:
+            withdraw_quarantined(places.quarantine, job)
     return bool(ended)
 
 
