@@ -13,7 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from daemon.cli.jobs import document
+from daemon.cli.session import reading
 from daemon.config import Config
+from daemon.store import jobs as queue
+from medasr.errors import StoreError
 
 #: The console script's own line, without needing it to be installed on PATH.
 MEDASRD = (sys.executable, "-c", "from daemon.cli import main; main()")
@@ -99,11 +103,12 @@ class DaemonProcess:
 
 
 def jobs(config: Config) -> list[dict[str, Any]]:
-    """All jobs, newest first; none while there is no database yet."""
-    if not config.paths.database.exists():
+    """All jobs as `medasrd jobs list --json` shows them; none while there is no database yet."""
+    try:
+        with reading(config) as session:
+            return [document(job) for job in queue.listing(session)]
+    except StoreError:
         return []
-    listed = medasrd("jobs", "list", "--limit", "100000", "--json", config=config, check=False)
-    return list(json.loads(listed.stdout)) if listed.returncode == 0 else []
 
 
 def all_delivered(config: Config, expected: int) -> bool:
