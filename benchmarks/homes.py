@@ -13,7 +13,8 @@ from typing import Any
 
 from benchmarks.options import MODELS
 from daemon import control, home
-from daemon.config import Config, load_config, render_toml
+from daemon.config import Config, load_config
+from daemon.config_template import render_toml
 from daemon.store import migration
 
 #: The console script's own line, with the interpreter that runs the benchmark.

@@ -1,19 +1,17 @@
 """config.toml and ``MEDASRD_SECTION__KEY`` → one typed, validated object.
 
 The models below are the only place where an option is named: the documented default at the repository's root, and every
-``config.toml`` that ``medasrd init`` writes, is rendered from them (:func:`render_toml`).
+``config.toml`` that ``medasrd init`` writes, is rendered from them (:mod:`daemon.config_template`).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from daemon.crontab import DISABLED, parse_crontab
@@ -331,35 +329,3 @@ def _explain(error: ValidationError, path: Path) -> str:
             message = "unknown option; `medasrd config show` lists those that exist"
         lines.append(f"  {option}: {message}" if option else f"  {message}")
     return f"{path} (and MEDASRD_* in the environment) has {len(lines)} problem(s):\n" + "\n".join(lines)
-
-
-def render_toml(values: dict[str, dict[str, Any]] | None = None) -> str:
-    """The documented config.toml: every option with its meaning, and its default or the value given for it."""
-    values = values or {}
-    lines = [
-        "# medasr configuration. Every option is shown with its default; delete what you do not change.",
-        "# Each can also be set in the environment: MEDASRD_SECTION__KEY, e.g. MEDASRD_MODEL__DEVICE=cpu.",
-    ]
-    for section, field in Config.model_fields.items():
-        model = field.annotation
-        if not (isinstance(model, type) and issubclass(model, Section)):
-            continue
-        lines += ["", f"# {(model.__doc__ or '').strip()}", f"[{section}]"]
-        for name, option in model.model_fields.items():
-            value = values.get(section, {}).get(name, option.default)
-            lines += [f"# {option.description}{_choices(option)}", f"{name} = {_toml_value(value)}"]
-    return "\n".join(lines) + "\n"
-
-
-def _choices(option: FieldInfo) -> str:
-    allowed = getattr(option.annotation, "__args__", ()) if "Literal" in str(option.annotation) else ()
-    return f" ({', '.join(map(str, allowed))})" if allowed else ""
-
-
-def _toml_value(value: Any) -> str:
-    """TOML's strings, numbers, booleans and arrays of strings are spelled as JSON's."""
-    if isinstance(value, Path):
-        value = str(value)
-    if isinstance(value, tuple | list):
-        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)

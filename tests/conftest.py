@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import Config, load_config, render_toml
+from daemon.config import Config, load_config
+from daemon.config_template import render_toml
 
 ROOT = Path(__file__).parent.parent
 #: Weights are fetched once and kept between runs; `make clean` removes them.

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from daemon.cli.session import say
-from daemon.config import load_config, render_toml
+from daemon.config import load_config
+from daemon.config_template import render_toml
 from medasr.errors import ConfigurationError
 
 

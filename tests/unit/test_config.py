@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import load_config, render_toml
+from daemon.config import load_config
+from daemon.config_template import render_toml
 from medasr.errors import ConfigurationError
 
 ROOT = Path(__file__).parent.parent.parent
