@@ -69,7 +69,7 @@ def medasrd() -> None:
 def main() -> None:
     """Entry point: errors raised on purpose end in one plain message and their documented exit code."""
     try:
-        medasrd()
+        medasrd(prog_name="medasrd")
     except MedasrError as error:
         click.echo(f"medasrd: {error}", err=True)
         sys.exit(error.exit_code)

@@ -521,15 +521,13 @@ class TestOnATerminal:
         assert b"\x1b[" not in subprocess.run(command, env=plain, capture_output=True, check=True).stdout
 
 
-#: The console script's own lines, without needing it on PATH.
-ENTRY = [sys.executable, "-c", "import sys; sys.argv[0] = 'medasrd'; from daemon.cli import main; main()"]
+#: The console script's own line, without needing it on PATH.
+ENTRY = [sys.executable, "-c", "from daemon.cli import main; main()"]
 #: The same, and at the end the top-level modules that were imported.
-ENTRY_WITH_MODULES = [
-    sys.executable,
-    "-c",
-    "import atexit, sys; atexit.register(lambda: print(*{n.split('.')[0] for n in sys.modules}, file=sys.stderr))\n"
-    "sys.argv[0] = 'medasrd'; from daemon.cli import main; main()",
-]
+SAY_MODULES = (
+    "import atexit, sys; atexit.register(lambda: print(*{n.split('.')[0] for n in sys.modules}, file=sys.stderr))"
+)
+ENTRY_WITH_MODULES = [sys.executable, "-c", f"{SAY_MODULES}; {ENTRY[2]}"]
 
 
 class TestStartUp:
