@@ -38,8 +38,11 @@ def _print(document: dict[str, Any]) -> None:
     output = console()
     for name, value in _lines(document):
         output.print(Text(f"{name:>10}  ", style="bold") + Text(value), soft_wrap=True)
-    for item in document["inbox"].get("left", []):
+    left = document["inbox"].get("left", [])
+    for item in left:
         output.print(Text(f"{'left':>10}  {item['name']}  ({item['code']})", style="yellow"), soft_wrap=True)
+    if (more := sum(document["inbox"].get("left_counts", {}).values()) - len(left)) > 0:
+        output.print(Text(f"{'left':>10}  and {more} more", style="yellow"))
     for line in document["attention"]:
         output.print(Text(f"{'look':>10}  {line}", style="yellow"), soft_wrap=True)
 

@@ -68,7 +68,7 @@ def _transcribed(config: Config, files: tuple[Path, ...]) -> Iterator[tuple[Path
                     facts[str(number)] = _decode(config, decoder, path, samples)
                     engine.submit(str(number), samples)
                 except RecordingError as error:
-                    yield path, {"file": str(path), "error": str(error.reason), "message": str(error)}
+                    yield path, {"file": _name(path), "error": str(error.reason), "message": str(error)}
             for event in engine.poll(1.0):
                 if isinstance(event, Completed):
                     path = files[int(event.id)]
@@ -76,7 +76,7 @@ def _transcribed(config: Config, files: tuple[Path, ...]) -> Iterator[tuple[Path
                 elif isinstance(event, Failed):
                     yield (
                         files[int(event.id)],
-                        {"file": str(files[int(event.id)]), "error": str(event.kind), "message": ""},
+                        {"file": _name(files[int(event.id)]), "error": str(event.kind), "message": ""},
                     )
                 if isinstance(event, Completed | Failed):
                     (folder / event.id).unlink()
@@ -109,7 +109,7 @@ def _document(config: Config, path: Path, event: Completed, facts: AudioFacts) -
     transcript = event.transcript
     terms = find_terms(load_lexicon(config.lexicon.extra), transcript.segments, transcript.text)
     return {
-        "file": str(path),
+        "file": _name(path),
         "audio": asdict(facts),
         "model": asdict(event.version) | {"device": event.device},
         "engine_seconds": round(event.seconds, 3),
@@ -127,10 +127,10 @@ def _print(path: Path, document: dict[str, Any], *, many: bool) -> None:
     from daemon.cli.transcripts import print_terms
 
     if many:
-        console().print(Text(str(path), style="bold"), soft_wrap=True)
+        console().print(Text(_name(path), style="bold"), soft_wrap=True)
     if "error" in document:
         console(stderr=True).print(
-            Text(f"{path}: {document['error']} {document['message']}", style="red"), soft_wrap=True
+            Text(f"{_name(path)}: {document['error']} {document['message']}", style="red"), soft_wrap=True
         )
         return
     if document["verdict"]["kind"] != "ok":
@@ -140,6 +140,13 @@ def _print(path: Path, document: dict[str, Any], *, many: bool) -> None:
         console().print(Text(segment["text"]), soft_wrap=True)
     if document["terms"]:
         print_terms(document["terms"])
+
+
+def _name(path: Path) -> str:
+    """A path as one harmless line: it may hold escape codes, or be no UTF-8."""
+    from daemon.intake.names import printable_name
+
+    return printable_name(os.fsencode(path))
 
 
 @contextmanager

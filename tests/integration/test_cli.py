@@ -513,6 +513,29 @@ class TestOnATerminal:
         shown = run("jobs", "list", "--config", filled.config).out
         assert r"visit \u001b[31mred\u0007\u000a.wav" in shown
 
+    @pytest.mark.parametrize("json_wanted", [False, True])
+    def test_a_file_given_by_hand_may_have_any_name(
+        self, run: Run, new_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, json_wanted: bool
+    ) -> None:
+        monkeypatch.setattr("medasr.packs.locate", lambda *_: None)  # no weights are needed to refuse a file
+        path = os.fsencode(tmp_path) + b"/no utf-8 \xff \x1b[31m.wav"
+        Path(os.fsdecode(path)).write_text("no audio")
+        options = ["--json"] if json_wanted else []
+        ended = run("transcribe", os.fsdecode(path), *options, "--config", new_home)
+        assert ended.code == 3
+        assert r"no utf-8 \xff \u001b[31m.wav" in (ended.json()["file"] if json_wanted else ended.err)
+
+    def test_of_many_files_left_in_the_inbox_some_are_named_and_the_rest_counted(
+        self, run: Run, filled: Filled, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        document = run("status", "--json", "--config", filled.config).json()
+        left = [{"name": "a.doc", "code": "EXTENSION"}]
+        document["inbox"] |= {"left": left, "left_counts": {"EXTENSION": 40, "EMPTY": 2}}
+        monkeypatch.setattr("daemon.control.call", lambda *_: document)
+        shown = run("status", "--config", filled.config).out
+        assert "left  a.doc  (EXTENSION)\n" in shown
+        assert "left  and 41 more\n" in shown
+
     def test_colours_are_for_terminals(self, filled: Filled) -> None:
         command = [*ENTRY, "jobs", "list", "--config", str(filled.config)]
         coloured = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color"}
