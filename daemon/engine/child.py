@@ -82,7 +82,7 @@ def load_recognizer(options: EngineOptions) -> Recognizer:
 
     def plan(waveform: Waveform) -> tuple[list[SpeechSpan], list[SpeechSpan]]:
         speech = detector.detect(waveform)
-        return speech, plan_windows(speech, speech_options, len(waveform) / SAMPLE_RATE)
+        return speech, plan_windows(speech, speech_options)
 
     def finish(
         windows: Sequence[SpeechSpan], hypotheses: Sequence[Hypothesis], speech: Sequence[SpeechSpan]

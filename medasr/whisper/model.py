@@ -60,7 +60,7 @@ def load_model(options: ModelOptions) -> LoadedModel:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(options.threads or _cores())
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
     compute_type = _half_precision(device) if precision == "nf4" else _TYPES[precision]
@@ -120,6 +120,12 @@ def cpu_has_bfloat16() -> bool:
     """Whether this CPU multiplies bf16 matrices in hardware; emulated, they are slower than fp32 by two orders of magnitude."""
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _cores() -> int:
+    """The cores this process may use; a second thread on the same core only gets in the way of matrix products."""
+    allowed = len(os.sched_getaffinity(0))
+    return min(allowed, int(torch.cpu.get_capabilities().get("num_physical_cores") or allowed))
 
 
 def _half_precision(device: torch.device) -> torch.dtype:

@@ -43,7 +43,7 @@ def cut(waveform: Waveform, windows: list[SpeechSpan]) -> list[Waveform]:
 
 def transcribed(transcriber: Transcriber, waveform: Waveform) -> Transcript:
     speech = SpeechDetector(OPTIONS).detect(waveform)
-    windows = plan_windows(speech, OPTIONS, len(waveform) / SAMPLE_RATE)
+    windows = plan_windows(speech, OPTIONS)
     return assemble(windows, transcriber.transcribe(cut(waveform, windows)), speech, "en", THRESHOLDS)
 
 
@@ -80,7 +80,7 @@ def test_tokens_are_those_of_whispers_own_generate(timestamps: bool) -> None:
     windows = []
     for name in SAMPLES:
         waveform, _ = sample(name)
-        windows += cut(waveform, plan_windows(SpeechDetector(OPTIONS).detect(waveform), OPTIONS, 0.0))[:1]
+        windows += cut(waveform, plan_windows(SpeechDetector(OPTIONS).detect(waveform), OPTIONS))[:1]
     features = log_mel(windows, 80, torch.device("cpu"))
     with torch.inference_mode():
         ours = decode(network, features, tokens, timestamps=timestamps)

@@ -53,7 +53,7 @@ def test_a_short_burst_is_not_speech() -> None:
 
 def test_an_empty_recording_holds_no_speech() -> None:
     assert spans_of(np.zeros(0, np.float32), OPTIONS, 0) == []
-    assert plan_windows([], OPTIONS, 0.0) == []
+    assert plan_windows([], OPTIONS) == []
 
 
 def test_speech_longer_than_a_window_is_cut_where_it_is_most_like_a_pause() -> None:
@@ -81,12 +81,12 @@ def test_spans_are_ordered_disjoint_within_the_recording_and_fit_a_window(
 
 def test_spans_with_a_short_pause_share_a_window() -> None:
     spans = [SpeechSpan(start=0, end=4), SpeechSpan(start=6, end=9), SpeechSpan(start=13, end=15)]
-    assert plan_windows(spans, OPTIONS, 1000.0) == [SpeechSpan(start=0, end=9), SpeechSpan(start=13, end=15)]
+    assert plan_windows(spans, OPTIONS) == [SpeechSpan(start=0, end=9), SpeechSpan(start=13, end=15)]
 
 
 def test_a_window_is_closed_while_two_of_its_thirty_seconds_are_left() -> None:
     spans = [SpeechSpan(start=0, end=20), SpeechSpan(start=21, end=28), SpeechSpan(start=29, end=40)]
-    assert plan_windows(spans, OPTIONS, 1000.0) == [SpeechSpan(start=0, end=28), SpeechSpan(start=29, end=40)]
+    assert plan_windows(spans, OPTIONS) == [SpeechSpan(start=0, end=28), SpeechSpan(start=29, end=40)]
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0.1, 28)), max_size=30))
@@ -95,7 +95,7 @@ def test_every_span_lies_in_exactly_one_window_that_is_not_too_long(lengths: lis
     for pause, seconds in lengths:
         spans.append(SpeechSpan(start=time + pause, end=time + pause + min(seconds, LONGEST_WINDOW_SECONDS) - 1e-6))
         time = spans[-1].end
-    windows = plan_windows(spans, OPTIONS, 1000.0)
+    windows = plan_windows(spans, OPTIONS)
     assert all(window.seconds <= LONGEST_WINDOW_SECONDS for window in windows)
     assert all(one.end <= other.start for one, other in itertools.pairwise(windows))
     for span in spans:
