@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.options import CACHE, installed
-from medasr.conversion import read_pinned
-from medasr.pins import PACKS
-from medasr.sources import fetch_wheel
+from medasr.packs.conversion import read_pinned
+from medasr.packs.pins import PACKS
+from medasr.packs.sources import fetch_wheel
 
 
 def folder(name: str) -> Path:

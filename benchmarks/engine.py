@@ -7,19 +7,20 @@ information: nothing is limited here.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks import ctranslate2
-from benchmarks.figures import Line, Spread, tell
+from benchmarks.figures import Line, Spread
 from benchmarks.homes import temporary_home
 from benchmarks.options import Options, cores, installed
 from benchmarks.speech import Normalized, normalized, recordings, word_error_rate
+from benchmarks.turns import ratio, seconds_of, take_turns
 from daemon.engine.child import load_recognizer
 from daemon.engine.protocol import engine_options
 from medasr.audio import read_normalized
@@ -50,7 +51,6 @@ class EngineFigures:
     sides: Mapping[str, Side]
 
     def lines(self) -> list[Line]:
-        own = self.sides["medasr"].seconds.values
         speeds = [
             Line(
                 what=f"{name}, times real time",
@@ -59,12 +59,7 @@ class EngineFigures:
             for name, side in self.sides.items()
         ]
         ratios = [
-            Line(
-                what=f"speed of medasr / {name}",
-                value=Spread(
-                    values=tuple(theirs / ours for ours, theirs in zip(own, side.seconds.values, strict=True))
-                ),
-            )
+            Line(what=f"speed of medasr / {name}", value=ratio(side.seconds, self.sides["medasr"].seconds))
             for name, side in self.sides.items()
             if name != "medasr"
         ]
@@ -87,25 +82,16 @@ def _compare(model: str, samples: Sequence[Normalized], rounds: int) -> EngineFi
     for precision in ("float32", "int8"):
         sides[f"faster-whisper {precision}"] = _faster_whisper(model, precision)
     waveforms = [np.array(read_normalized(recording.pcm)) for recording in samples]
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    texts: dict[str, list[str]] = {}
-    for transcribe in sides.values():
-        transcribe(waveforms[:1])
-    for number in range(rounds):
-        for name, transcribe in sides.items():
-            tell(f"engine: {model}, round {number + 1} of {rounds}, {name}")
-            began = time.perf_counter()
-            texts[name] = transcribe(waveforms)
-            seconds[name].append(time.perf_counter() - began)
+    texts = {name: transcribe(waveforms) for name, transcribe in sides.items()}  # the same in every round
+    timed = {name: partial(seconds_of, partial(transcribe, waveforms)) for name, transcribe in sides.items()}
+    seconds = take_turns(f"engine, {model}", timed, rounds)
     references = [recording.spoken.reference for recording in samples]
     return EngineFigures(
         model=model,
         recordings=len(samples),
         audio_seconds=sum(recording.seconds for recording in samples),
         sides={
-            name: Side(
-                seconds=Spread(values=tuple(seconds[name])), word_error_rate=word_error_rate(references, texts[name])
-            )
+            name: Side(seconds=seconds[name], word_error_rate=word_error_rate(references, texts[name]))
             for name in sides
         },
     )

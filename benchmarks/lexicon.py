@@ -13,9 +13,9 @@ from functools import partial
 
 from benchmarks.figures import Line
 from benchmarks.options import Options
-from medasr import inflection, term_index
-from medasr.lexicon import find, load_lexicon, make_lexicon
-from medasr.lexicon_file import Term
+from medasr.lexicon import find, inflection, load_lexicon, make_lexicon
+from medasr.lexicon import index as term_index
+from medasr.lexicon.file import Term
 
 SENTENCES = (
     "I have had this knee pain since last year and my stomach aches after I eat.",

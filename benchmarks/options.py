@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medasr import packs
-from medasr.installation import InstalledModel
+from medasr.packs.installation import InstalledModel
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Weights are fetched once and kept; `make clean` removes them.

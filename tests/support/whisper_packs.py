@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from medasr.conversion import convert
-from medasr.pins import HubPin, Pack, PackFile
+from medasr.packs.conversion import convert
+from medasr.packs.pins import HubPin, Pack, PackFile
 
 WIDTH, HEADS, MEL_BINS, SOURCE_POSITIONS, TARGET_POSITIONS, FEED_FORWARD = 8, 2, 80, 6, 5, 16
 TIMESTAMPS = 1501

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr.downmix import ChannelStatistics, Downmix
+from medasr.audio.downmix import ChannelStatistics, Downmix
 from tests.support.recordings import noise, voice
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr.levels import LIMIT_CEILING, LIMIT_KNEE, FrameLevels, Loudness, limit
+from medasr.audio.levels import LIMIT_CEILING, LIMIT_KNEE, FrameLevels, Loudness, limit
 from tests.support.recordings import noise, tone, voice
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr.checkpoint import Architecture
-from medasr.ctranslate2 import read_arrays, to_huggingface
 from medasr.errors import ModelError
+from medasr.packs.checkpoint import Architecture
+from medasr.packs.ctranslate2 import read_arrays, to_huggingface
 from tests.support.whisper_packs import HEADS, WIDTH, arrays, write_binary
 
 BINARY = write_binary(arrays())

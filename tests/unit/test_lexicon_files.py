@@ -8,7 +8,7 @@ import pytest
 
 from medasr.errors import ConfigurationError
 from medasr.lexicon import Lexicon, Match, find, load_lexicon, make_lexicon
-from medasr.lexicon_file import Term, read_terms
+from medasr.lexicon.file import Term, read_terms
 
 HEADER = "term,category,variants\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medasr.inflection import plurals, spellings
+from medasr.lexicon.inflection import plurals, spellings
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medasr.lexicon import Lexicon, find, find_terms, load_lexicon, make_lexicon
-from medasr.lexicon_file import Term
+from medasr.lexicon.file import Term
 from medasr.types import Segment
 
 TERMS = [

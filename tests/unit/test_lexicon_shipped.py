@@ -7,9 +7,10 @@ from collections import Counter
 
 import pytest
 
-from medasr.lexicon import SHIPPED, find, load_lexicon
-from medasr.lexicon_file import CATEGORIES, form_key
-from medasr.term_index import build_index
+from medasr.lexicon import find, load_lexicon
+from medasr.lexicon.file import CATEGORIES, form_key
+from medasr.lexicon.index import build_index
+from medasr.lexicon.matching import SHIPPED
 
 #: Common English that patients and doctors say without meaning anything medical.
 EVERYDAY = """

@@ -17,12 +17,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from medasr import installation
-from medasr.conversion import convert
-from medasr.ctranslate2 import to_huggingface
 from medasr.errors import ModelError, PackUnavailable, TransientError
-from medasr.packs import PACKS, installed, locate, pull, verify, verify_all
-from medasr.pins import Pack
+from medasr.packs import PACKS, installation, installed, locate, pull, verify, verify_all
+from medasr.packs.conversion import convert
+from medasr.packs.ctranslate2 import to_huggingface
+from medasr.packs.pins import Pack
 from tests.support.whisper_packs import (
     REVISION,
     arrays,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medasr.riff import WavHeader, read_wav_header
+from medasr.audio.riff import WavHeader, read_wav_header
 from tests.support import recordings
 from tests.support.recordings import pcm16, tone, wav_bytes
 

@@ -1,6 +1,6 @@
 """A pack's files → the folder that transformers loads.
 
-A pack has the weights in CTranslate2's format (:mod:`medasr.ctranslate2`), ``tokenizer.json``, and a ``config.json`` with the
+A pack has the weights in CTranslate2's format (:mod:`medasr.packs.ctranslate2`), ``tokenizer.json``, and a ``config.json`` with the
 token ids that generation needs. Everything else in a Hugging Face folder follows from these: the sizes from the weights' shapes,
 the special tokens from the tokenizer. Nothing is kept here per model.
 """
@@ -13,9 +13,9 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from medasr.checkpoint import WEIGHTS, Architecture
-from medasr.ctranslate2 import read_arrays, to_huggingface
 from medasr.errors import ModelError
+from medasr.packs.checkpoint import WEIGHTS, Architecture
+from medasr.packs.ctranslate2 import read_arrays, to_huggingface
 from medasr.types import SAMPLE_RATE, WINDOW_SECONDS
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from medasr.pins import Pack, PackFile
+    from medasr.packs.pins import Pack, PackFile
 
 #: One timestamp token for each 20 ms of a window, both ends included.
 _TIMESTAMPS = tuple(f"<|{step * 0.02:.2f}|>" for step in range(1501))

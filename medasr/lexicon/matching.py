@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
-from medasr.lexicon_file import Term, read_terms
-from medasr.term_index import TermIndex, build_index, find_words
+from medasr.lexicon.file import Term, read_terms
+from medasr.lexicon.index import TermIndex, build_index, find_words
+from medasr.lexicon.words import split_runs
 from medasr.types import Segment, TermHit
-from medasr.words import split_runs
 
-SHIPPED = Path(__file__).with_name("data") / "lexicon.csv"
+SHIPPED = Path(__file__).parents[1] / "data" / "lexicon.csv"
 
 
 @dataclass(frozen=True, kw_only=True)

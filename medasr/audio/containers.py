@@ -1,7 +1,7 @@
 """Which container a file is, by its first bytes, and whether it is all there.
 
 Only the containers named here ever reach libsndfile's parsers; the file's name has no say. Each container has its own way of
-saying where it should end: WAV by a length (:mod:`medasr.riff`), FLAC by the sample count in its STREAMINFO block (RFC 9639),
+saying where it should end: WAV by a length (:mod:`medasr.audio.riff`), FLAC by the sample count in its STREAMINFO block (RFC 9639),
 MP3 by the frame count in a Xing or Info frame, and OGG by the end-of-stream flag of its last page (RFC 3533).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from medasr.riff import read_wav_header
+from medasr.audio.riff import read_wav_header
 
 #: libsndfile's names of what :func:`identify` lets through.
 CONTAINERS = frozenset({"WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3"})

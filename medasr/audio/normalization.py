@@ -18,10 +18,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from medasr.containers import CONTAINERS, identify, read_promise
-from medasr.downmix import FULL_SCALE, FULL_SCALE_8_BIT, ChannelStatistics, Downmix
+from medasr.audio.containers import CONTAINERS, identify, read_promise
+from medasr.audio.downmix import FULL_SCALE, FULL_SCALE_8_BIT, ChannelStatistics, Downmix
+from medasr.audio.levels import FrameLevels, Loudness, decibels, limit
 from medasr.errors import Reason, RecordingError
-from medasr.levels import FrameLevels, Loudness, decibels, limit
 from medasr.types import SAMPLE_RATE, AudioFacts
 
 if TYPE_CHECKING:

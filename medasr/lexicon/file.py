@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medasr.errors import ConfigurationError
-from medasr.everyday import EVERYDAY_WORDS
-from medasr.words import split_form, split_runs
+from medasr.lexicon.everyday import EVERYDAY_WORDS
+from medasr.lexicon.words import split_form, split_runs
 
 CATEGORIES = ("anatomy", "condition", "drug", "procedure", "symptom", "test", "unit")
 COLUMNS = ["term", "category", "variants"]

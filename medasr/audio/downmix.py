@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medasr.levels import decibels
+from medasr.audio.levels import decibels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,11 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medasr.checkpoint import FILES
 from medasr.errors import ModelError, PackUnavailable, TransientError
+from medasr.packs.checkpoint import FILES
 
 if TYPE_CHECKING:
-    from medasr.installation import Progress
+    from medasr.packs.installation import Progress
 
 #: The first pip that reports its progress in lines for programs.
 _PIP_WITH_RAW_PROGRESS = (24, 1)

@@ -14,10 +14,10 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from medasr.everyday import EVERYDAY_WORDS, IDIOMS
-from medasr.inflection import plurals, spellings
-from medasr.lexicon_file import Term
-from medasr.words import Gap, Word, split_form
+from medasr.lexicon.everyday import EVERYDAY_WORDS, IDIOMS
+from medasr.lexicon.file import Term
+from medasr.lexicon.inflection import plurals, spellings
+from medasr.lexicon.words import Gap, Word, split_form
 
 _NO_TERM = -1
 _CONFLICT = -2

@@ -1,0 +1,37 @@
+"""Sides of a comparison take turns, so that whatever else the machine does hits all of them alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from benchmarks.figures import Spread, tell
+
+
+def take_turns(what: str, sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Spread]:
+    """The seconds that each side returns, round by round; every round begins with another side."""
+    taken: dict[str, list[float]] = {side: [] for side in sides}
+    names = list(sides)
+    for number in range(rounds):
+        first = number % len(names)
+        for side in [*names[first:], *names[:first]]:
+            tell(f"{what}: round {number + 1} of {rounds}, {side}")
+            taken[side].append(sides[side]())
+    return {side: Spread(values=tuple(seconds)) for side, seconds in taken.items()}
+
+
+def seconds_of(function: Callable[[], object]) -> float:
+    """Wall time of a call."""
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def ratio(left: Spread, right: Spread) -> Spread:
+    """Left by right, round by round."""
+    return Spread(values=tuple(one / other for one, other in zip(left.values, right.values, strict=True)))
+
+
+def difference(left: Spread, right: Spread) -> Spread:
+    """Left less right, round by round."""
+    return Spread(values=tuple(one - other for one, other in zip(left.values, right.values, strict=True)))
