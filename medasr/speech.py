@@ -72,7 +72,7 @@ class SpeechDetector:
     def detect(self, waveform: Waveform) -> list[SpeechSpan]:
         """Given a recording (an array or a memory map of any length), return its speech in order, without overlaps.
 
-        No span is longer than Whisper's window: longer speech is cut where it is most like a pause.
+        No span is longer than :data:`LONGEST_WINDOW_SECONDS`: longer speech is cut where it is most like a pause.
         """
         return spans_of(self.probabilities(waveform), self._options, len(waveform))
 
@@ -98,12 +98,12 @@ def spans_of(probabilities: Probabilities, options: SpeechOptions, total_samples
     ]
     spans: list[SpeechSpan] = []
     for index, (first, last) in enumerate(pieces):
-        pause_before = first - pieces[index - 1][1] if index else first
-        pause_after = pieces[index + 1][0] - last if index + 1 < len(pieces) else len(probabilities) - last
         # Neighbours share a pause that is too short for both pads.
-        start = first * frame - min(options.pad_seconds, pause_before * frame / (2 if index else 1))
-        end = last * frame + min(options.pad_seconds, pause_after * frame / (2 if index + 1 < len(pieces) else 1))
-        spans.append(SpeechSpan(start=max(start, 0.0), end=min(end, total)))
+        earliest = (pieces[index - 1][1] + first) / 2 if index else 0
+        latest = (last + pieces[index + 1][0]) / 2 if index + 1 < len(pieces) else len(probabilities)
+        start = max(first * frame - options.pad_seconds, earliest * frame)
+        end = min(last * frame + options.pad_seconds, latest * frame, total)
+        spans.append(SpeechSpan(start=start, end=end))
     return spans
 
 

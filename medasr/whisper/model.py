@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from medasr import checkpoint
 from medasr.errors import ModelError
+from medasr.packs import checkpoint
 from medasr.types import ModelVersion
 
 if TYPE_CHECKING:

@@ -77,10 +77,7 @@ def test_the_same_batch_gives_the_same_hypotheses(transcriber: Transcriber) -> N
 def test_tokens_are_those_of_whispers_own_generate(timestamps: bool) -> None:
     network = load_model(tiny_english()).network
     tokens = decoding_tokens(network.generation_config, "en", network.config.max_target_positions)
-    windows = []
-    for name in SAMPLES:
-        waveform, _ = sample(name)
-        windows += cut(waveform, plan_windows(SpeechDetector(OPTIONS).detect(waveform), OPTIONS))[:1]
+    windows = [sample(name)[0][: 9 * SAMPLE_RATE] for name in SAMPLES[:2]]
     features = log_mel(windows, 80, torch.device("cpu"))
     with torch.inference_mode():
         ours = decode(network, features, tokens, timestamps=timestamps)

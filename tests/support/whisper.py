@@ -36,10 +36,15 @@ def tiny_english() -> ModelOptions:
     )
 
 
-@cache
-def sample(name: str) -> tuple[Waveform, str]:
-    """One of the sample consultations: mono at 16 kHz, and what is said in it."""
-    (recording,) = (path for path in (ROOT / "samples").glob(f"{name}.*") if path.suffix in {".wav", ".flac", ".mp3"})
+def read_mono(recording: Path) -> Waveform:
+    """A recording as the daemon hands it over, but for its level: mono at 16 kHz."""
     samples, rate = soundfile.read(recording, dtype="float32", always_2d=True)
     mono = librosa.resample(samples.mean(axis=1), orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
-    return mono.astype(np.float32), (ROOT / "samples" / f"{name}.txt").read_text(encoding="utf-8")
+    return mono.astype(np.float32)
+
+
+@cache
+def sample(name: str) -> tuple[Waveform, str]:
+    """One of the sample consultations, and what is said in it."""
+    (recording,) = (path for path in (ROOT / "samples").glob(f"{name}.*") if path.suffix in {".wav", ".flac", ".mp3"})
+    return read_mono(recording), (ROOT / "samples" / f"{name}.txt").read_text(encoding="utf-8")
