@@ -35,7 +35,7 @@ FIELDS = frozenset(
 #: The packages whose messages are ours, and constant.
 _OURS = ("daemon", "medasr")
 #: A field's text is a code, an id or a code position; anything else could be a sentence.
-_CODE = re.compile(r"[\w.:,+/@-]{1,120}( at [\w.:<>-]{1,120})?", re.ASCII)
+_CODE = re.compile(r"[\w.:,+/@-]{1,120}( at [\w.:<>/-]{1,120})?", re.ASCII)
 _WITHHELD = "[withheld]"
 
 

@@ -12,6 +12,7 @@ again and again by one thread. (Linux ends the child when the *thread* that star
 
 from __future__ import annotations
 
+import errno
 import logging
 import selectors
 import signal
@@ -132,7 +133,7 @@ class EngineHost:
         try:
             self._start()
         except OSError as error:
-            return self._lose(EngineFailure.CRASHED, f"cannot be started: {error.strerror}")
+            return self._lose(EngineFailure.CRASHED, f"CANNOT_START:{errno.errorcode.get(error.errno or 0, 0)}")
         return []
 
     def unload(self) -> None:
@@ -210,8 +211,8 @@ class EngineHost:
                 events += self._take(reply)
                 if self._process is not process:
                     return events
-        except EngineError as error:
-            return events + self._lose(EngineFailure.CRASHED, str(error))
+        except EngineError:
+            return events + self._lose(EngineFailure.CRASHED, "NO_FRAMES")
         if process.ended:
             events += self._lose_ended(process)
         return events
@@ -255,7 +256,7 @@ class EngineHost:
             memory = self._fault.error in _MEMORY_ERRORS
             fault = f"{self._fault.error} at {self._fault.position}"
             return self._lose(EngineFailure.OUT_OF_MEMORY if memory else EngineFailure.CRASHED, fault)
-        fault = "closed its pipe" if status is None else f"exit status {status}"
+        fault = "CLOSED_PIPE" if status is None else f"EXIT_STATUS:{status}"
         # Nobody but the kernel's out-of-memory killer sends SIGKILL without being asked to.
         killed = status == -signal.SIGKILL
         return self._lose(EngineFailure.OUT_OF_MEMORY if killed else EngineFailure.CRASHED, fault)

@@ -348,7 +348,7 @@ def test_a_command_that_does_not_exist_is_a_child_that_died(host_of: Callable[..
 
     (died,) = host.poll()
 
-    assert died == Died(kind=EngineFailure.CRASHED, fault="cannot be started: No such file or directory")
+    assert died == Died(kind=EngineFailure.CRASHED, fault="CANNOT_START:ENOENT")
 
 
 def test_transcribing_without_a_queue_ends_when_the_child_keeps_dying(

@@ -287,3 +287,11 @@ def test_every_field_that_the_source_logs_is_on_the_list() -> None:
         if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.value not in logs.FIELDS
     }
     assert unknown == set()
+
+
+@pytest.mark.parametrize(
+    "fault", ["TypeError at engine/child.py:84", "EXIT_STATUS:-9", "CLOSED_PIPE", "CANNOT_START:ENOENT"]
+)
+def test_how_the_model_process_was_lost_can_be_read(fault: str) -> None:
+    record = logging.makeLogRecord({"name": "daemon.engine.host", "msg": "model process lost", "fault": fault})
+    assert json.loads(JsonFormatter().format(record))["fault"] == fault
