@@ -294,4 +294,4 @@ def test_every_field_that_the_source_logs_is_on_the_list() -> None:
 )
 def test_how_the_model_process_was_lost_can_be_read(fault: str) -> None:
     record = logging.makeLogRecord({"name": "daemon.engine.host", "msg": "model process lost", "fault": fault})
-    assert json.loads(JsonFormatter().format(record))["fault"] == fault
+    assert json.loads(logs.JsonFormatter().format(record))["fault"] == fault
