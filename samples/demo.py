@@ -79,7 +79,7 @@ def main() -> None:
 
 def say(title: str, command: str) -> None:
     """Show what is done, and the command that does it."""
-    console.print(Text(f"== {title}  ", style="bold") + Text(command, style="dim"))
+    console.print(Text.assemble((f"== {title}  ", "bold"), (command, "dim")))
 
 
 def step(title: str, *command: object) -> None:

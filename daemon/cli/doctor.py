@@ -34,7 +34,7 @@ def doctor(config: Config, as_json: bool) -> None:
         if not as_json:
             style, mark = _MARKS[finding.level]
             console().print(
-                Text(f"{mark:>5}  ", style=style) + Text(f"{finding.subject}: {finding.text}"), soft_wrap=True
+                Text.assemble((f"{mark:>5}  ", style), f"{finding.subject}: {finding.text}"), soft_wrap=True
             )
             if finding.remedy:
                 console().print(Text(f"       {finding.remedy}", style="dim"), soft_wrap=True)

@@ -37,7 +37,7 @@ def _print(document: dict[str, Any]) -> None:
 
     output = console()
     for name, value in _lines(document):
-        output.print(Text(f"{name:>10}  ", style="bold") + Text(value), soft_wrap=True)
+        output.print(Text.assemble((f"{name:>10}  ", "bold"), value), soft_wrap=True)
     left = document["inbox"].get("left", [])
     for item in left:
         output.print(Text(f"{'left':>10}  {item['name']}  ({item['code']})", style="yellow"), soft_wrap=True)

@@ -60,9 +60,8 @@ def print_transcript(document: dict[str, Any]) -> None:
     if not document["segments"]:
         output.print(Text("no speech", style="cyan"))
     for segment in document["segments"]:
-        line = Text(f"{_minutes(segment['start'])}  ", style="dim")
-        line.append(segment["text"], style="yellow" if segment["concerns"] else "default")
-        output.print(line, soft_wrap=True)
+        words = (segment["text"], "yellow" if segment["concerns"] else "")
+        output.print(Text.assemble((f"{_minutes(segment['start'])}  ", "dim"), words), soft_wrap=True)
     if document["terms"]:
         output.print()
         print_terms(document["terms"])
@@ -75,7 +74,7 @@ def print_terms(terms: list[dict[str, Any]]) -> None:
     for category in CATEGORIES:
         heard = dict.fromkeys(term["term"] for term in terms if term["category"] == category)
         if heard:
-            console().print(Text(f"{category:>10}  ", style="bold") + Text(", ".join(heard)), soft_wrap=True)
+            console().print(Text.assemble((f"{category:>10}  ", "bold"), ", ".join(heard)), soft_wrap=True)
 
 
 @click.command()
@@ -108,7 +107,7 @@ def search(config: Config, query: tuple[str, ...], limit: int, as_json: bool) ->
     from rich.text import Text
 
     for item in found:
-        head = Text(f"{item.recording_id[:8]}  {local(item.created_at)}  ", style="dim") + Text(item.name, style="bold")
+        head = Text.assemble((f"{item.recording_id[:8]}  {local(item.created_at)}  ", "dim"), (item.name, "bold"))
         console().print(head, soft_wrap=True)
         console().print(_highlighted(item.excerpt), soft_wrap=True)
 
