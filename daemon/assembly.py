@@ -112,7 +112,6 @@ def make_worker(config: Config, store: Store, decoder: DecodeServer, engine: Eng
             retry=timedelta(seconds=config.jobs.retry_seconds),
             backlog_seconds=config.engine.backlog_seconds,
             limits=limits,
-            decode_seconds=limits.seconds_ceiling,
             owner=f"{_boot_id()}:{os.getpid()}",
         ),
         pulse=Pulse(),

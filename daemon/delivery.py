@@ -1,7 +1,11 @@
-"""Delivery: the files of ended jobs, written again until they are complete."""
+"""Delivery: the files of ended jobs, written again until they are complete.
+
+Recordings are safe in the store by then: a share that is away keeps files waiting, never the transcription.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,11 +14,20 @@ from pathlib import Path
 from daemon.crashpoint import crash_point
 from daemon.intake import spool
 from daemon.outbox import Folder, deliver_quarantined, deliver_transcript, withdraw_quarantined
+from daemon.pause import Pause
+from daemon.pulse import Pulse
 from daemon.store import jobs, transcripts
 from daemon.store.connection import Store
 from daemon.store.schema import Job
 from daemon.store.states import JobState
-from medasr.errors import FatalError
+from medasr.errors import FatalError, TransientError
+
+logger = logging.getLogger(__name__)
+
+#: Within so many seconds the files of one job are written, beyond the time that copying a quarantined recording may take.
+DELIVERY_SECONDS = 60.0
+#: Slowest share that is still called alive, bytes a second.
+SLOWEST_COPY = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +39,33 @@ class Places:
     quarantine: Folder
 
 
-def deliver_ended(store: Store, places: Places, *, limit: int, now: Callable[[], datetime]) -> bool:
+class Delivery:
+    """Delivers what has ended, a few jobs at a time; a folder that cannot be written to is left alone for a while."""
+
+    def __init__(self, store: Store, places: Places, *, now: Callable[[], datetime], pulse: Pulse) -> None:
+        self._store = store
+        self._places = places
+        self._now = now
+        self._pulse = pulse
+        self._pause = Pause(now)
+        self.trouble = ""  #: code of what holds it up, for status
+
+    def turn(self, *, limit: int) -> bool:
+        """Deliver at most ``limit`` jobs if nothing is in the way; return whether any was delivered."""
+        if self._pause.on:
+            return False
+        try:
+            delivered = deliver_ended(self._store, self._places, limit=limit, now=self._now, pulse=self._pulse)
+        except TransientError as error:
+            self.trouble = "DELIVERY"
+            self._pause.begin()
+            logger.warning("files cannot be delivered now", extra={"error": type(error).__name__}, exc_info=True)
+            return False
+        self.trouble = ""
+        return delivered
+
+
+def deliver_ended(store: Store, places: Places, *, limit: int, now: Callable[[], datetime], pulse: Pulse) -> bool:
     """Write the files of at most ``limit`` ended jobs, oldest first; return whether there was any.
 
     Raise TransientError when a folder cannot be written to; what was not delivered is delivered by a later call.
@@ -34,6 +73,7 @@ def deliver_ended(store: Store, places: Places, *, limit: int, now: Callable[[],
     with store.read() as session:
         ended = jobs.undelivered(session, limit=limit)
     for job in ended:
+        pulse.expect(DELIVERY_SECONDS + job.recording.size / SLOWEST_COPY)
         crash_point("before_delivery")
         name = _deliver(store, places, job)
         crash_point("after_delivery")
@@ -41,6 +81,7 @@ def deliver_ended(store: Store, places: Places, *, limit: int, now: Callable[[],
             noted = jobs.delivered(session, job.id, output_name=name, now=now())
         if not noted:
             withdraw_quarantined(places.quarantine, job)
+    pulse.expect(DELIVERY_SECONDS)
     return bool(ended)
 
 

@@ -8,25 +8,28 @@ line is continued by the next one from the rows it committed.
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from daemon import samples
+from daemon.claims import LEASE, Claims
 from daemon.crashpoint import crash_point
-from daemon.delivery import Places, deliver_ended
-from daemon.engine.protocol import Completed, Died, Failed
-from daemon.intake import spool
+from daemon.delivery import Delivery, Places
+from daemon.engine.protocol import Completed, Failed
+from daemon.pause import PAUSE, Pause
 from daemon.ports import Decoder, Engine
 from daemon.pulse import Pulse
-from daemon.store import jobs, recordings, transcripts
+from daemon.results import store_result
+from daemon.store import jobs, recordings
 from daemon.store.connection import Store
 from daemon.store.schema import Job
-from medasr.errors import FatalError, Reason, RecordingError, TransientError
-from medasr.lexicon import Lexicon, find_terms
+from medasr.errors import FatalError, MedasrError, Reason, RecordingError, TransientError
+from medasr.lexicon import Lexicon
 
 if TYPE_CHECKING:
     from daemon.decode.server import DecodeLimits
@@ -34,14 +37,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How long a claim holds; renewed while the worker lives.
-LEASE = timedelta(minutes=5)
-#: How long the worker leaves everything alone after trouble with the machine: disk full, database locked, share away.
-PAUSE = timedelta(seconds=10)
 #: Within so many seconds a turn without decoding shows a sign of life; a slow disk may make it slow.
 TURN_SECONDS = 60.0
 #: Files delivered and jobs begun in one turn at most, so that neither keeps the other waiting.
 TURN = 16
+#: Recordings in work at most, however short they are: what is in work has to be put back when the daemon is told to stop.
+MOST_IN_WORK = 1000
 #: What a decoder may do once by accident.
 DECODER_FAILURES = frozenset({Reason.DECODER_CRASHED, Reason.DECODER_TIMEOUT, Reason.DECODER_MEMORY})
 #: At this many failures of the decoder the recording is set aside.
@@ -58,7 +59,6 @@ class WorkerOptions:
     retry: timedelta
     backlog_seconds: float
     limits: DecodeLimits
-    decode_seconds: float  #: longest time that decoding may take
     owner: str  #: boot id and process, so that a lease tells whose it is
 
 
@@ -73,18 +73,28 @@ class Worker:
     options: WorkerOptions
     now: Callable[[], datetime]
     pulse: Pulse  #: told how long the next step may take; the service's watchdog looks at it
-    trouble: str = ""  #: code of what holds the worker up, for status
     _in_work: dict[int, str] = field(default_factory=dict)  # job → recording
     _alone: bool = False  # the job in work failed before, with others; nothing else runs beside it
     _unstored: list[Completed] = field(default_factory=list)  # results the database would not take yet
     _cancelled: SimpleQueue[int] = field(default_factory=SimpleQueue)
-    _paused_until: datetime | None = None
     _renewed: datetime | None = None
+    _trouble: str = ""
+
+    def __post_init__(self) -> None:
+        options = self.options
+        self._claims = Claims(
+            store=self.store,
+            owner=options.owner,
+            max_attempts=options.max_attempts,
+            retry=options.retry,
+            now=self.now,
+        )
+        self._pause = Pause(self.now)
+        self._delivery = Delivery(self.store, options.places, now=self.now, pulse=self.pulse)
 
     def recover(self) -> int:
         """At start, with the home locked: void the leases of the dead and throw away their samples. Return how many jobs."""
-        for leftover in self.options.samples.iterdir():
-            leftover.unlink()
+        samples.sweep(self.options.samples)
         with self.store.write() as session:
             return jobs.void_leases(session, max_attempts=self.options.max_attempts, now=self.now())
 
@@ -95,19 +105,18 @@ class Worker:
         """
         self.pulse.expect(TURN_SECONDS + timeout)
         try:
-            if self._paused():
+            if self._pause.on:
                 self._wait(timeout)
                 return False
             self._reconcile()
             busy = self._store_results()
-            busy = deliver_ended(self.store, self.options.places, limit=TURN, now=self.now) or busy
+            busy = self._delivery.turn(limit=TURN) or busy
             busy = self._feed() or busy
             self._renew_leases()
             events = self.engine.poll(0 if busy else timeout)
-            for event in events:
-                self._on_event(event)
+            self._take(events)
         except TransientError as error:
-            self._pause(error)
+            self._on_trouble(error)
             return False
         return busy or bool(events)
 
@@ -117,14 +126,20 @@ class Worker:
         return not self._in_work and not self._unstored
 
     @property
+    def trouble(self) -> str:
+        """Code of what holds the worker or its delivery up; empty when nothing does."""
+        return self._trouble or self._delivery.trouble
+
+    @property
     def in_work(self) -> frozenset[int]:
         """Jobs held."""
         return frozenset(self._in_work)
 
     def release(self) -> None:
         """On a clean stop: put back what is in work, as if it had not been tried."""
+        self._claims.put_back(self._in_work, trouble="STOPPED")
         for job_id in list(self._in_work):
-            self._put_back(job_id, "STOPPED", timedelta(0))
+            self._forget(job_id)
 
     def cancel(self, job_id: int) -> None:
         """From another thread, which has ended the job in the database: drop its work at the next turn."""
@@ -134,32 +149,27 @@ class Worker:
         """Drop what was cancelled, and put back what the database would not take back when its attempt failed."""
         while not self._cancelled.empty():
             job_id = self._cancelled.get()
-            if job_id in self._in_work:
-                self.engine.cancel(str(job_id))
-                self._forget(job_id)
+            if job_id in self._in_work and not self._claims.holds(job_id):
+                self._drop(job_id)
         answered = {int(event.id) for event in self._unstored} | {int(item) for item in self.engine.in_flight}
         for job_id in self._in_work.keys() - answered:
-            self._put_back(job_id, "INTERRUPTED", timedelta(0))
-
-    def _paused(self) -> bool:
-        return self._paused_until is not None and self.now() < self._paused_until
+            self._put_back(job_id, "INTERRUPTED")
 
     def _wait(self, timeout: float) -> None:
         """While paused, results still arrive; they are kept until the database takes them."""
-        for event in self.engine.poll(timeout):
-            if isinstance(event, Completed):
-                self._unstored.append(event)
+        self._unstored += [event for event in self.engine.poll(timeout) if isinstance(event, Completed)]
 
-    def _pause(self, error: TransientError) -> None:
-        self.trouble = type(error).__name__
-        self._paused_until = self.now() + PAUSE
-        logger.warning("worker paused", extra={"code": self.trouble, "seconds": PAUSE.total_seconds()})
+    def _on_trouble(self, error: TransientError) -> None:
+        self._trouble = type(error).__name__
+        self._pause.begin()
+        logger.warning("worker paused", extra={"code": self._trouble, "seconds": PAUSE.total_seconds()})
 
     def _feed(self) -> bool:
         """Claim, decode and hand over, until enough audio waits in front of the model."""
         begun = 0
         while (
             begun < TURN
+            and len(self._in_work) < MOST_IN_WORK
             and not self._alone
             and self.engine.healthy
             and self.engine.pending_seconds < self.options.backlog_seconds
@@ -177,117 +187,97 @@ class Worker:
         return begun > 0
 
     def _attempt(self, job: Job) -> None:
-        """The job boundary: whatever goes wrong with one recording ends here, as a state of its job."""
-        with self.store.write() as session:
-            claimed = jobs.claim(session, job.id, owner=self.options.owner, lease=LEASE, now=self.now())
-            attempts = claimed.attempts
+        """Claim a job, decode its recording and hand it over; what goes wrong with it becomes a state of its job."""
+        claimed = self._claims.take(job.id)
+        if claimed is None:  # a person cancelled it since it was found
+            return
+        if job.id in self._in_work:  # a person cancelled and released it, and the model still has its first attempt
+            self._drop(job.id)
         self._in_work[job.id] = job.recording_id
         crash_point("decoding")
         try:
-            self._decode(job)
+            with self._boundary(job.id):
+                self._decode(job)
         except TransientError as error:
             self._put_back(job.id, type(error).__name__, PAUSE)
             raise
         except RecordingError as error:
-            again = error.reason in DECODER_FAILURES and attempts < DECODER_ATTEMPTS
+            again = error.reason in DECODER_FAILURES and claimed.attempts < DECODER_ATTEMPTS
             self._end_badly(job.id, error.reason, postpone=again)
         except FatalError:
-            self._put_back(job.id, "STOPPED", timedelta(0))
+            self._put_back(job.id, "STOPPED")
+            raise
+
+    @contextmanager
+    def _boundary(self, job_id: int) -> Iterator[None]:
+        """The job boundary: what nobody expected of one recording ends here, as a state of its job."""
+        try:
+            yield
+        except MedasrError:
             raise
         except Exception as error:
-            logger.error("unexpected error", extra={"job": job.id, "error": type(error).__name__}, exc_info=True)
-            self._end_badly(job.id, Reason.ATTEMPTS, postpone=attempts < self.options.max_attempts)
+            logger.error("unexpected error", extra={"job": job_id, "error": type(error).__name__}, exc_info=True)
+            self._end_badly(job_id, Reason.ATTEMPTS, postpone=self._claims.may_try_again(job_id))
 
     def _decode(self, job: Job) -> None:
-        recording = job.recording
-        spool.verify(self.options.places.spool, recording.id, recording.sha256)
-        samples = self._samples(job.id)
-        source = spool.open_recording(self.options.places.spool, recording.id)
-        try:
-            sink = os.open(samples, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            try:
-                self.pulse.expect(self.options.decode_seconds + TURN_SECONDS)
-                facts = self.decoder.decode(source, sink, self.options.limits)
-            finally:
-                os.close(sink)
-        finally:
-            os.close(source)
+        self.pulse.expect(self.options.limits.seconds_ceiling + TURN_SECONDS)
+        path, spool = self._samples(job.id), self.options.places.spool
+        facts = samples.decode_recording(
+            self.decoder, self.options.limits, job.recording, spool_folder=spool, samples=path
+        )
+        self.pulse.expect(TURN_SECONDS)
         with self.store.write() as session:
-            recordings.store_facts(session, recording.id, facts)
-            jobs.decoded(session, job.id, now=self.now())
+            held = jobs.is_held(session, job.id, self.options.owner)
+            if held:
+                recordings.store_facts(session, job.recording_id, facts)
+                jobs.decoded(session, job.id, now=self.now())
+        if not held:  # a person cancelled it meanwhile
+            self._forget(job.id)
+            return
         crash_point("transcribing")
-        self.engine.submit(str(job.id), samples)
-        logger.info("decoded", extra={"job": job.id, "recording": recording.id, "seconds": round(facts.seconds, 1)})
+        self.engine.submit(str(job.id), path)
+        logger.info("decoded", extra={"job": job.id, "recording": job.recording_id, "seconds": round(facts.seconds, 1)})
 
-    def _on_event(self, event: EngineEvent) -> None:
-        if isinstance(event, Completed):
-            self._unstored.append(event)
-            self._store_results()
-        elif isinstance(event, Failed) and int(event.id) in self._in_work:
-            self._on_failure(int(event.id), event.kind, blame=event.blame)
-        elif isinstance(event, Died):
-            logger.warning("model process lost", extra={"kind": event.kind, "error": event.fault})
+    def _take(self, events: Sequence[EngineEvent]) -> None:
+        """Results first, all of them: the engine does not say them again when the database refuses what comes between."""
+        self._unstored += [event for event in events if isinstance(event, Completed)]
+        for event in events:
+            if isinstance(event, Failed) and int(event.id) in self._in_work:
+                self._on_failure(int(event.id), event.kind, blame=event.blame)
+        self._store_results()
 
     def _on_failure(self, job_id: int, kind: str, *, blame: bool) -> None:
-        if not blame:
-            self._put_back(job_id, kind, timedelta(0))
-            return
-        with self.store.read() as session:
-            attempts = session.get_one(Job, job_id).attempts
-        self._end_badly(job_id, Reason.ENGINE_FAILED, postpone=attempts < self.options.max_attempts, trouble=kind)
+        if blame:
+            self._end_badly(job_id, Reason.ENGINE_FAILED, postpone=self._claims.may_try_again(job_id), trouble=kind)
+        else:
+            self._put_back(job_id, kind)
 
     def _store_results(self) -> bool:
         """Store what the model finished; a result stays in memory until the database has it, and is not computed again."""
         stored = 0
         while self._unstored:
-            self._store(self._unstored[0])
+            event = self._unstored[0]
+            with self._boundary(int(event.id)):
+                self._store(event)
             self._unstored.pop(0)
             stored += 1
-        self.trouble = ""
+        self._trouble = ""
         return stored > 0
 
     def _store(self, event: Completed) -> None:
         job_id = int(event.id)
-        if job_id not in self._in_work:  # cancelled while the model was at it
-            return
-        recording_id = self._in_work[job_id]
-        transcript = event.transcript
-        result = transcripts.Result(
-            transcript=transcript,
-            terms=tuple(find_terms(self.lexicon, transcript.segments, transcript.text)),
-            model=event.version,
-            device=event.device,
-            fallback=event.fallback or None,
-            engine_seconds=event.seconds,
-        )
-        crash_point("before_complete")
-        with self.store.write() as session:
-            if jobs.is_held(session, job_id, self.options.owner):
-                transcripts.complete(session, job_id, recording_id, result, now=self.now())
-        crash_point("after_complete")
-        self._forget(job_id)
-        figures = {"segments": len(transcript.segments), "terms": len(result.terms), "seconds": round(event.seconds, 2)}
-        logger.info(
-            "transcribed",
-            extra={"job": job_id, "recording": recording_id, "state": transcript.verdict.kind, "device": event.device}
-            | figures,
-        )
+        if job_id in self._in_work:  # otherwise cancelled while the model was at it
+            recording_id, owner = self._in_work[job_id], self.options.owner
+            store_result(self.store, self.lexicon, event, recording_id=recording_id, owner=owner, now=self.now)
+            self._forget(job_id)
 
-    def _end_badly(self, job_id: int, reason: Reason, *, postpone: bool, trouble: str | None = None) -> None:
-        with self.store.write() as session:
-            if not jobs.is_held(session, job_id, self.options.owner):
-                pass  # cancelled meanwhile: its state is decided
-            elif postpone:
-                jobs.postpone(session, job_id, trouble=trouble or reason, wait=self.options.retry, now=self.now())
-            else:
-                jobs.quarantine(session, job_id, reason, now=self.now())
+    def _end_badly(self, job_id: int, reason: Reason, *, postpone: bool, trouble: str = "") -> None:
+        self._claims.end_badly(job_id, reason, postpone=postpone, trouble=trouble or reason)
         self._forget(job_id)
         logger.warning("postponed" if postpone else "quarantined", extra={"job": job_id, "reason": trouble or reason})
 
-    def _put_back(self, job_id: int, trouble: str, wait: timedelta) -> None:
-        with self.store.write() as session:
-            if jobs.is_held(session, job_id, self.options.owner):
-                jobs.put_back(session, job_id, trouble=trouble, wait=wait, now=self.now())
+    def _put_back(self, job_id: int, trouble: str, wait: timedelta = timedelta(0)) -> None:
+        self._claims.put_back([job_id], trouble=trouble, wait=wait)
         self._forget(job_id)
 
     def _forget(self, job_id: int) -> None:
@@ -296,12 +286,16 @@ class Worker:
             self._alone = False
         self._samples(job_id).unlink(missing_ok=True)
 
+    def _drop(self, job_id: int) -> None:
+        """Have the model forget it too."""
+        self.engine.cancel(str(job_id))
+        self._forget(job_id)
+
     def _samples(self, job_id: int) -> Path:
-        return self.options.samples / f"{job_id}.f32"
+        return samples.path_of(self.options.samples, job_id)
 
     def _renew_leases(self) -> None:
         now = self.now()
-        if self._in_work and (self._renewed is None or now - self._renewed > LEASE / 3):
-            with self.store.write() as session:
-                jobs.renew(session, self._in_work, lease=LEASE, now=now)
+        if self._in_work and (self._renewed is None or not timedelta(0) <= now - self._renewed <= LEASE / 3):
+            self._claims.renew(self._in_work)
             self._renewed = now

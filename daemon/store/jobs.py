@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from daemon.store import audit, recordings
@@ -21,19 +21,29 @@ _JOB_DIGITS = 6
 
 
 def next_waiting(session: Session, *, now: datetime) -> Job | None:
-    """Return the job that has waited longest among those that may start now, with its recording."""
+    """Return the job that has waited longest among those that may start now, with its recording.
+
+    One that has to wait longer than :data:`LONGEST_WAIT` was put there by a clock that has been set back since: it may start.
+    """
     candidates = []
     for state in WAITING:
-        query = select(Job).options(joinedload(Job.recording)).where(Job.state == state, Job.not_before <= now)
+        query = select(Job).options(joinedload(Job.recording)).where(Job.state == state)
+        if state is JobState.RETRY:
+            query = query.where(or_(Job.not_before <= now, Job.not_before > now + LONGEST_WAIT))
         job = session.scalar(query.order_by(Job.not_before, Job.id).limit(1))
         if job is not None:
             candidates.append(job)
     return min(candidates, key=lambda job: (job.not_before, job.id), default=None)
 
 
-def claim(session: Session, job_id: int, *, owner: str, lease: timedelta, now: datetime) -> Job:
-    """Take a waiting job under a lease and begin decoding it; the attempt is counted before the work."""
-    job = _get(session, job_id, WAITING)
+def claim(session: Session, job_id: int, *, owner: str, lease: timedelta, now: datetime) -> Job | None:
+    """Take a waiting job under a lease and begin decoding it; the attempt is counted before the work.
+
+    Return None when it does not wait any more: a person may have cancelled it since it was found.
+    """
+    job = session.get_one(Job, job_id)
+    if job.state not in WAITING:
+        return None
     job.attempts += 1
     job.lease_owner, job.lease_until = owner, now + lease
     _move(session, job, JobState.DECODING, now=now, attempt=job.attempts)
@@ -131,11 +141,6 @@ def delivered(session: Session, job_id: int, *, output_name: str, now: datetime)
     job.recording.output_name = output_name
     job.delivered_at = now
     return True
-
-
-def earliest_retry(session: Session) -> datetime | None:
-    """Return when the next waiting job may start."""
-    return session.scalar(select(func.min(Job.not_before)).where(Job.state.in_(WAITING)))
 
 
 def listing(session: Session, *, states: Sequence[JobState] = (), limit: int | None = None) -> Sequence[Job]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,12 +20,24 @@ from medasr.types import VerdictKind
 from tests.support.stores import NOW
 from tests.support.workbench import Workbench, failed, heard, make_workbench
 
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from daemon.store.schema import Job
+
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Workbench]:
     made = make_workbench(tmp_path)
     yield made
     made.store.close()
+
+
+def cancel(bench: Workbench, recording: str) -> None:
+    """What a person's command does, in a thread of its own."""
+    with bench.store.write() as session:
+        jobs.quarantine(session, bench.job(recording).id, Reason.CANCELLED, now=NOW, actor="clerk")
+    bench.worker.cancel(bench.job(recording).id)
 
 
 class TestTheWayOfARecording:
@@ -59,6 +73,15 @@ class TestTheWayOfARecording:
         bench.turn(5)
         assert bench.engine.most_in_flight == 3
         bench.store.close()
+
+    def test_no_more_recordings_are_in_work_than_can_be_put_back_soon(
+        self, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("daemon.worker.MOST_IN_WORK", 2)
+        bench.engine.silent = True
+        bench.drop("a.wav", "b.wav", "c.wav")
+        bench.turn(3)
+        assert bench.engine.most_in_flight == 2
 
 
 class TestBadRecordings:
@@ -126,6 +149,22 @@ class TestBadRecordings:
         assert bench.job(bad).state == JobState.RETRY
         assert bench.job(good).state == JobState.DONE
 
+    def test_a_result_that_cannot_be_stored_ends_at_its_recording(
+        self, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bad, good = bench.drop("bad.wav", "good.wav")
+        real = transcripts.complete
+
+        def fail_on_bad(session: object, job_id: int, recording_id: str, *rest: object, **options: object) -> None:
+            if recording_id == bad:
+                raise ZeroDivisionError("a fault of ours")
+            real(session, job_id, recording_id, *rest, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr("daemon.results.transcripts.complete", fail_on_bad)
+        bench.turn(2)
+        assert bench.job(bad).state == JobState.RETRY
+        assert bench.job(good).state == JobState.DONE
+
 
 class TestTroubleWithTheMachine:
     def test_a_full_disk_is_nobodys_attempt_and_everything_goes_on_afterwards(self, bench: Workbench) -> None:
@@ -151,7 +190,7 @@ class TestTroubleWithTheMachine:
                 raise TransientError("database locked")
             real(*arguments, **options)  # type: ignore[arg-type]
 
-        monkeypatch.setattr("daemon.worker.transcripts.complete", refuse_twice)
+        monkeypatch.setattr("daemon.results.transcripts.complete", refuse_twice)
         for _ in range(5):
             bench.turn()
             bench.advance(seconds=11)
@@ -168,6 +207,53 @@ class TestTroubleWithTheMachine:
         bench.advance(seconds=11)
         bench.turn(2)
         assert "visit.json" in bench.names("outbox")
+
+    def test_a_folder_that_is_away_keeps_files_waiting_and_not_the_transcription(self, bench: Workbench) -> None:
+        (bench.folder / "outbox").write_text("somebody put a file in the folder's place")
+        (first,) = bench.drop("first.wav")
+        bench.turn(2)
+        (second,) = bench.drop("second.wav")
+        bench.turn(2)
+        assert [bench.job(recording).state for recording in (first, second)] == [JobState.DONE, JobState.DONE]
+        assert bench.worker.trouble == "DELIVERY"
+
+    def test_samples_that_cannot_be_written_are_not_the_recordings_fault(self, bench: Workbench) -> None:
+        (recording,) = bench.drop("visit.wav")
+        (bench.folder / "samples").rmdir()
+        for _ in range(5):
+            bench.turn()
+            bench.advance(hours=1)
+        assert (bench.job(recording).state, bench.job(recording).attempts) == (JobState.RETRY, 0)
+
+    def test_results_that_come_with_bad_news_are_kept_while_the_database_refuses_the_news(
+        self, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bad, good = bench.drop("bad.wav", "good.wav")
+        answers = {str(bench.job(bad).id): failed(EngineFailure.CRASHED, blame=True)}
+        bench.engine.answer = lambda number: answers.get(number, heard("hello"))(number)
+
+        def refuse(*arguments: object, **options: object) -> None:
+            raise TransientError("database locked")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("daemon.claims.jobs.postpone", refuse)
+            bench.turn(2)
+        bench.advance(seconds=11)
+        bench.turn()
+        assert bench.job(good).state == JobState.DONE
+        assert bench.decoder.decoded == 3  # the bad one was decoded again, the good one was not
+
+    def test_a_clock_that_was_set_back_keeps_nothing_waiting(self, bench: Workbench) -> None:
+        bench.advance(days=365)
+        fresh, troubled = bench.drop("fresh.wav", "troubled.wav")
+        with bench.store.write() as session:
+            jobs.claim(session, bench.job(troubled).id, owner="t", lease=timedelta(minutes=5), now=bench.clock[0])
+            jobs.postpone(session, bench.job(troubled).id, trouble="", wait=timedelta(minutes=1), now=bench.clock[0])
+        bench.decoder.errors = [TransientError("disk full")]
+        bench.turn()
+        bench.advance(days=-365)
+        bench.turn(2)
+        assert [bench.job(recording).state for recording in (fresh, troubled)] == [JobState.DONE, JobState.DONE]
 
     def test_weights_that_cannot_be_used_stop_the_worker_and_harm_no_recording(self, bench: Workbench) -> None:
         (recording,) = bench.drop("visit.wav")
@@ -196,6 +282,48 @@ class TestPersons:
         assert bench.engine.in_flight == set()
         assert bench.job(recording).reason == Reason.CANCELLED
         assert bench.worker.idle
+
+    def test_a_recording_may_be_cancelled_while_it_is_decoded(self, bench: Workbench) -> None:
+        cancelled, other = bench.drop("visit.wav", "other.wav")
+        bench.decoder.meanwhile = lambda: cancel(bench, cancelled)
+        bench.turn(3)
+        assert bench.job(cancelled).reason == Reason.CANCELLED
+        assert bench.job(other).state == JobState.DONE
+        assert bench.worker.idle
+
+    def test_a_recording_may_be_cancelled_between_its_being_found_and_claimed(
+        self, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cancelled, other = bench.drop("visit.wav", "other.wav")
+        real = jobs.next_waiting
+
+        def find_too_early(session: Session, *, now: datetime) -> Job | None:
+            found = real(session, now=now)
+            if found is not None and found.recording_id == cancelled:
+                cancel(bench, cancelled)
+            return found
+
+        monkeypatch.setattr("daemon.worker.jobs.next_waiting", find_too_early)
+        bench.turn(3)
+        assert bench.job(cancelled).reason == Reason.CANCELLED
+        assert bench.job(other).state == JobState.DONE
+
+    def test_a_recording_cancelled_and_released_at_once_is_transcribed(self, bench: Workbench) -> None:
+        (recording,) = bench.drop("visit.wav")
+        bench.engine.silent = True
+        bench.turn()
+        (other,) = bench.drop("other.wav")
+
+        def change_ones_mind() -> None:
+            cancel(bench, recording)
+            with bench.store.write() as session:
+                jobs.retry(session, bench.job(recording).id, actor="clerk", now=NOW)
+
+        bench.decoder.meanwhile = change_ones_mind
+        bench.turn()
+        bench.engine.silent = False
+        bench.turn(3)
+        assert [bench.job(number).state for number in (recording, other)] == [JobState.DONE, JobState.DONE]
 
     def test_a_clean_stop_puts_back_what_is_in_work(self, bench: Workbench) -> None:
         (recording,) = bench.drop("visit.wav")

@@ -48,8 +48,12 @@ class ScriptedDecoder:
     def __init__(self) -> None:
         self.errors: list[BaseException] = []
         self.decoded = 0
+        self.meanwhile: Callable[[], None] | None = None  # happens during the next decode
 
     def decode(self, source: int, sink: int, limits: DecodeLimits) -> AudioFacts:
+        if self.meanwhile is not None:
+            happening, self.meanwhile = self.meanwhile, None
+            happening()
         if self.errors:
             raise self.errors.pop(0)
         self.decoded += 1
@@ -173,7 +177,6 @@ def make_workbench(folder: Path, *, max_attempts: int = 3, backlog_seconds: floa
             retry=timedelta(seconds=30),
             backlog_seconds=backlog_seconds,
             limits=LIMITS,
-            decode_seconds=10.0,
             owner="test:1",
         ),
         pulse=Pulse(),

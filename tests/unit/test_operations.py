@@ -12,6 +12,7 @@ from daemon import delivery
 from daemon.delivery import Places, deliver_ended
 from daemon.operations import Operations
 from daemon.outbox import Folder
+from daemon.pulse import Pulse
 from daemon.store import audit, jobs, recordings, transcripts
 from daemon.store.connection import Store
 from daemon.store.schema import Job
@@ -65,7 +66,7 @@ class Desk:
         return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
     def deliver(self) -> bool:
-        return deliver_ended(self.store, self.places, limit=10, now=lambda: later(minutes=1))
+        return deliver_ended(self.store, self.places, limit=10, now=lambda: later(minutes=1), pulse=Pulse())
 
 
 @pytest.fixture
