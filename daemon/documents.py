@@ -29,7 +29,8 @@ REMEDIES: dict[Reason, str] = {
     Reason.DECODER_TIMEOUT: "Decoding took far too long, more than once; the file is damaged or made to do harm.",
     Reason.DECODER_MEMORY: "Decoding needed more than decode.memory_bytes, more than once.",
     Reason.ENGINE_FAILED: "The model failed on this recording alone, every time. Run `medasrd doctor`, then release it.",
-    Reason.LOST: "Our copy in the spool is missing or was altered. Restore it from a backup, or drop the recording again.",
+    Reason.LOST: "Our copy in the spool is missing or was altered. Restore it from a backup or drop the recording again, "
+    "then release it.",
     Reason.ATTEMPTS: "It was still failing at the last attempt. Run `medasrd doctor`, then release it.",
     Reason.CANCELLED: "A person took it out of the queue with `medasrd jobs cancel`.",
 }

@@ -221,10 +221,8 @@ class Worker:
 
     def _decode(self, job: Job) -> None:
         self.pulse.expect(self.options.limits.seconds_ceiling + TURN_SECONDS)
-        path, spool = self._samples(job.id), self.options.places.spool
-        facts = samples.decode_recording(
-            self.decoder, self.options.limits, job.recording, spool_folder=spool, samples=path
-        )
+        path, limits, spool = self._samples(job.id), self.options.limits, self.options.places.spool
+        facts = samples.decode_recording(self.decoder, limits, job.recording, spool_folder=spool, samples=path)
         self.pulse.expect(TURN_SECONDS)
         with self.store.write() as session:
             held = jobs.is_held(session, job.id, self.options.owner)

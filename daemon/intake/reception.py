@@ -25,7 +25,7 @@ from daemon.intake.taken import Taken, as_copied, copy_of, recovered, taken_from
 from daemon.pulse import Pulse
 from daemon.store import recordings
 from daemon.store.connection import Store
-from daemon.store.recordings import Reception
+from daemon.store.recordings import Copy, Reception
 from medasr.errors import TransientError
 
 logger = logging.getLogger(__name__)
@@ -183,19 +183,26 @@ class Intake:
         if not self._uncommitted:
             return 0
         crash_point("before_commit")
-        with self.store.write() as session:
-            receptions = recordings.receive(session, [taken.copy for taken in self._uncommitted], now=self.now())
-        crash_point("after_commit")
+        receptions = self._enter([taken.copy for taken in self._uncommitted])
         batch, self._uncommitted = self._uncommitted, []
-        surplus = [copy_id for copy_id, reception in receptions.items() if reception is not Reception.NEW]
-        spool.discard(self.options.spool, [*surplus, *self._superseded(batch)])
+        spool.discard(self.options.spool, self._superseded(batch))
         for taken in batch:
             self._remove(taken)
         source.sync_folders(taken.arrival for taken in batch if not taken.late)
         self.on_received()
-        counts = {str(kind): list(receptions.values()).count(kind) for kind in Reception}
+        counts = {str(kind): receptions.count(kind) for kind in Reception}
         logger.info("received", extra={"count": counts["new"], "duplicates": counts["duplicate"] + counts["repeated"]})
         return len(batch)
+
+    def _enter(self, copies: Sequence[Copy]) -> list[Reception]:
+        """One transaction; then the bytes of what was known already take the place of the recording's, should those be lost."""
+        with self.store.write() as session:
+            receptions = recordings.receive(session, copies, now=self.now())
+            owners = recordings.ids_by_content(session, {copy.sha256 for copy in copies})
+        crash_point("after_commit")
+        known = {copy.id: owners[copy.sha256] for copy in copies if owners[copy.sha256] != copy.id}
+        spool.replace(self.options.spool, known)
+        return list(receptions.values())
 
     def _remove(self, taken: Taken) -> None:
         """Everything is durable: the original may go; its descriptor is watched for bytes that come late."""
@@ -211,17 +218,21 @@ class Intake:
 
     def _take_late(self, written: Sequence[LateBytes]) -> int:
         """A recorder went on writing after its file was taken: take the whole again, as a further recording, flagged."""
-        for item in written:
-            try:
+        waiting = list(written)
+        try:
+            while waiting:
+                item = waiting[0]
+                self.pulse.expect(TURN_SECONDS + item.arrival.size / SLOWEST_COPY)
                 copied = spool.copy_in(self.options.spool, item.arrival, item.descriptor)
                 spool.publish(self.options.spool, [copied])
-            except TransientError:
+                copy = copy_of(item.arrival, copied, metadata=None, warning=LATE_BYTES)
+                self._uncommitted.append(Taken(arrival=item.arrival, copy=copy, descriptor=item.descriptor, late=True))
+                waiting.pop(0)
+                self._commit()
+        except TransientError:
+            for item in waiting:
                 self.late.again(item)
-                raise
-            copy = copy_of(item.arrival, copied, metadata=None, warning=LATE_BYTES)
-            taken = Taken(arrival=item.arrival, copy=copy, descriptor=item.descriptor, late=True)
-            self._uncommitted.append(taken)
-            self._commit()
+            raise
         return len(written)
 
     def _superseded(self, batch: Sequence[Taken]) -> list[str]:
@@ -238,10 +249,8 @@ class Intake:
         the copy waits until nothing of its size lies there. What remains is what a restored database has forgotten.
         """
         for orphan in [orphan for orphan in self._orphans if orphan.size not in sizes_in_inbox]:
-            with self.store.write() as session:
-                reception = recordings.receive(session, [recovered(orphan)], now=self.now())[orphan.recording_id]
-            if reception is not Reception.NEW:
-                spool.discard(self.options.spool, [orphan.recording_id])
+            self.pulse.expect(TURN_SECONDS)
+            self._enter([recovered(orphan)])
             self._orphans.remove(orphan)
             self.on_received()
 

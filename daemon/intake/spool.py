@@ -16,7 +16,7 @@ import logging
 import os
 import re
 import uuid
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -140,6 +140,20 @@ def publish(spool: Path, copied: Sequence[Copied]) -> None:
         raise
     crash_point("after_link")
     _remove(spool / _TEMPORARY, ids)
+
+
+def replace(spool: Path, copies: Mapping[str, str]) -> None:
+    """Put published copies in the place of the recordings that they repeat, given as copy's id → recording's id.
+
+    A recording's own copy may have been lost or altered since, and after this its repetition is removed from the inbox. Raise
+    TransientError if it fails; the copies that were not moved are still there.
+    """
+    with _writing(spool), _opened(spool / _RECORDINGS) as recordings:
+        for copy_id, recording_id in copies.items():
+            with suppress(FileNotFoundError):  # moved already, before an earlier call failed
+                os.rename(copy_id, recording_id, src_dir_fd=recordings, dst_dir_fd=recordings)
+        if copies:
+            os.fsync(recordings)
 
 
 def discard(spool: Path, recording_ids: Iterable[str]) -> None:

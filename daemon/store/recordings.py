@@ -50,7 +50,7 @@ class Reception(StrEnum):
 def receive(session: Session, copies: Iterable[Copy], *, now: datetime) -> dict[str, Reception]:
     """Given durable copies, enter them: recording, arrival, job and audit line. Return what each copy's id turned out to be.
 
-    Only a NEW copy is kept by its id; the bytes of the others are in the spool already and the copy may go.
+    Only a NEW copy is kept by its id; the bytes of the others belong to the recording that :func:`ids_by_content` names.
     """
     return {copy.id: _receive(session, copy, now) for copy in copies}
 
@@ -60,11 +60,19 @@ def _receive(session: Session, copy: Copy, now: datetime) -> Reception:
     if known is None:
         _enter(session, copy, now)
         return Reception.NEW
+    if known.sidecar is None:
+        known.sidecar = copy.sidecar  # metadata that came late must not go with the file beside it
     if _already_arrived(session, copy, known.id):
         return Reception.REPEATED
     session.add(_arrival(copy, known.id, now, duplicate=True))
     audit.record(session, now=now, actor="daemon", action="duplicate", recording_id=known.id)
     return Reception.DUPLICATE
+
+
+def ids_by_content(session: Session, sha256s: Iterable[str]) -> dict[str, str]:
+    """Return the ids of the recordings with these contents, by sha256."""
+    query = select(Recording.sha256, Recording.id).where(Recording.sha256.in_(list(sha256s)))
+    return {row.sha256: row.id for row in session.execute(query)}
 
 
 def _enter(session: Session, copy: Copy, now: datetime) -> None:

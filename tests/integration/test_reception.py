@@ -147,6 +147,26 @@ class TestTaking:
         assert [arrival.duplicate for arrival in bench.arrivals()] == [False, True]
         assert list(bench.inbox.iterdir()) == []
 
+    @pytest.mark.parametrize("damage", ["lost", "altered"])
+    def test_a_recording_dropped_again_restores_our_copy_of_it(self, bench: Bench, damage: str) -> None:
+        bench.drop("visit.wav", b"the bytes")
+        bench.settle()
+        ((identifier, content),) = bench.copies().items()
+        copy = spool.recording_path(bench.spool, identifier)
+        copy.unlink() if damage == "lost" else copy.write_bytes(b"other bytes")
+        again = bench.drop("again.wav", content)
+        bench.settle()
+        assert bench.copies() == {identifier: b"the bytes"}
+        assert not again.exists()
+
+    def test_metadata_that_comes_with_a_duplicate_is_kept_where_there_was_none(self, bench: Bench) -> None:
+        bench.drop("visit.wav", b"same")
+        bench.settle()
+        bench.drop("visit.wav", b"same")
+        bench.drop("visit.json", json.dumps({"ward": "3B"}).encode())
+        bench.settle()
+        assert bench.recordings()[0].sidecar == {"ward": "3B"}
+
     def test_what_is_too_big_stays_and_is_named(self, bench: Bench) -> None:
         original = bench.drop("long.wav", bytes(10_001))
         bench.drop("short.wav")
@@ -209,6 +229,46 @@ class TestTrouble:
             assert bench.settle() == 1
         assert sorted(bench.copies().values()) == [b"first half", b"first half, second half"]
         assert [arrival.warning for arrival in bench.arrivals()] == [None, "LATE_BYTES"]
+
+    def test_late_bytes_of_one_are_not_lost_with_the_disk_full_for_another(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        originals = [bench.drop("a.wav", b"a"), bench.drop("b.wav", b"b")]
+        recorders = [original.open("ab") for original in originals]
+        bench.settle()
+
+        def refuse(*arguments: object) -> spool.Copied:
+            raise TransientError("disk full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("daemon.intake.reception.spool.copy_in", refuse)
+            for recorder in recorders:
+                recorder.write(b" and more")
+                recorder.close()
+            bench.settle()
+        bench.seconds += 6
+        bench.settle()
+        assert sorted(bench.copies().values()) == [b"a", b"a and more", b"b", b"b and more"]
+
+    def test_a_spool_that_refuses_a_restored_copy_delays_and_loses_nothing(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench.drop("visit.wav", b"the bytes")
+        bench.settle()
+        again = bench.drop("again.wav", b"the bytes")
+        new = bench.drop("new.wav", b"new bytes")
+
+        def refuse(*arguments: object) -> None:
+            raise TransientError("disk trouble")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("daemon.intake.reception.spool.replace", refuse)
+            bench.settle()
+            assert again.exists()
+        bench.intake.turn()
+        assert sorted(bench.copies().values()) == [b"new bytes", b"the bytes"]
+        assert not again.exists()
+        assert not new.exists()
 
 
 class TestRestarts:
