@@ -57,7 +57,7 @@ def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
         service = Service(
             config=config,
             store=store,
-            intake=make_intake(config, store, wake_intake, wake_worker.set),
+            intake=make_intake(config, store, wake_intake, wake_worker.set, once=once),
             worker=make_worker(config, store, decoder, engine),
             engine=engine,
             decoder=decoder,
@@ -70,8 +70,13 @@ def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
         yield service
 
 
-def make_intake(config: Config, store: Store, wake: threading.Event, on_received: Callable[[], None]) -> Intake:
-    """The intake of a configuration; ``wake`` is set when something may have come."""
+def make_intake(
+    config: Config, store: Store, wake: threading.Event, on_received: Callable[[], None], *, once: bool = False
+) -> Intake:
+    """The intake of a configuration; ``wake`` is set when something may have come.
+
+    ``once``: nobody will look again, so that an empty file is left behind at once, not after a while.
+    """
     options = config.intake
     return Intake(
         store=store,
@@ -81,7 +86,7 @@ def make_intake(config: Config, store: Store, wake: threading.Event, on_received
             rules=InboxRules(extensions=options.extensions),
             max_bytes=options.max_bytes,
             min_free_bytes=options.min_free_bytes,
-            empty_seconds=options.empty_warning_seconds,
+            empty_seconds=0.0 if once else options.empty_warning_seconds,
         ),
         tracker=StabilityTracker(options.settle_seconds, time.monotonic),
         watch=InboxWatch(config.paths.inbox, wake, polling=options.polling),

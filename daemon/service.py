@@ -42,6 +42,10 @@ IDLE_SECONDS = 5.0
 TURN_SECONDS = 0.5
 #: How often the guard looks, unless the watchdog wants it oftener.
 GUARD_SECONDS = 5.0
+#: How long intake gathers events before it looks, so that a file written in many small pieces costs a few looks a second.
+GATHER_SECONDS = 0.2
+#: By how much intake may be late after a wait.
+LATE_SECONDS = 60.0
 #: Start-up time asked of systemd at a time while the weights load.
 EXTENSION_SECONDS = 60
 
@@ -79,6 +83,7 @@ class Service:
         with ExitStack() as stack:
             control.start()
             stack.callback(control.stop)
+            stack.callback(self.intake.close)
             guard.start()
             stack.callback(guard.join)
             intake.start()
@@ -95,13 +100,13 @@ class Service:
             notify.notify("STOPPING=1")
             self.engine.stop()
             self.worker.release()
-        self.intake.close()
         if self._fatal:
             raise self._fatal[0]
 
     def stop(self) -> None:
-        """From any thread or a signal: end in good order, soon."""
+        """From any thread: end in good order, soon."""
         self.stopping.set()
+        self.intake.interrupt()
         self.wake_worker.set()
         self.wake_intake.set()
 
@@ -122,7 +127,9 @@ class Service:
         interval = min(intake.rescan_seconds, intake.settle_seconds)
         while not self.stopping.is_set():
             if not self.intake.turn():
-                self.wake_intake.wait(interval)
+                self.intake.pulse.expect(interval + LATE_SECONDS)
+                if self.wake_intake.wait(interval):
+                    self.stopping.wait(GATHER_SECONDS)
                 self.wake_intake.clear()
             self._scans += 1
 
@@ -146,6 +153,7 @@ class Service:
                 logger.error("no sign of life", extra={"code": ",".join(late)})
             else:
                 notify.notify("WATCHDOG=1")
+        self.stop()
         self.decoder.stop()
 
     def _guarded(self, target: Callable[[], None]) -> Callable[[], None]:
@@ -216,13 +224,17 @@ class Service:
 
 
 def listen_to_signals(service: Service) -> None:
-    """SIGTERM and SIGINT stop cleanly, a second one at once (nothing is lost by that); SIGHUP has the inbox read."""
+    """SIGTERM and SIGINT stop cleanly, a second one at once (nothing is lost by that); SIGHUP has the inbox read.
+
+    The handlers interrupt the main thread anywhere, also while it holds the lock of an event that it waits for; so they set only
+    events that it does not wait for, and the guard passes the stop on.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         del number, frame
         if service.stopping.is_set():
             os._exit(1)
-        service.stop()
+        service.stopping.set()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,7 @@ from daemon.cli.session import say
 
 if TYPE_CHECKING:
     from daemon.config import Config
+    from daemon.intake.reception import IntakeStatus
     from daemon.service import Service
     from daemon.store.states import JobState
 
@@ -33,7 +35,7 @@ def run(config: Config) -> None:
 @config_option
 @json_option
 def scan(config: Config, once: bool, as_json: bool) -> None:
-    """Take in what lies in the inbox, transcribe it, then exit: 0 all transcribed, 3 some not."""
+    """Take in what lies in the inbox, transcribe it, then exit: 0 all transcribed, 3 some not, or something is left."""
     from daemon import assembly, logs, service
 
     logs.configure(config.log.level, config.log.format, sys.stderr)
@@ -42,19 +44,37 @@ def scan(config: Config, once: bool, as_json: bool) -> None:
         before = _counts(running)
         running.serve()
         after = _counts(running)
-        left = running.intake.status.left_counts
-    ended = {str(state): after[state] - before[state] for state in after}
+        outcome = scan_outcome(before, after, running.intake.status)
     if as_json:
-        print_json({"ended": ended, "left_in_inbox": left})
+        print_json(outcome)
     else:
-        say(
-            "transcribed " + ", ".join(f"{count} {state}" for state, count in ended.items() if count > 0)
-            if any(ended.values())
-            else "nothing to do"
-        )
-        if left:
-            say("left in the inbox: " + ", ".join(f"{count} {code}" for code, count in left.items()))
-    sys.exit(3 if ended["quarantined"] > 0 or left else 0)
+        for line in _lines(outcome):
+            say(line)
+    complete = not outcome["waiting"] and not outcome["left_in_inbox"] and not outcome["problem"]
+    sys.exit(0 if complete and outcome["ended"]["quarantined"] <= 0 else 3)
+
+
+def scan_outcome(before: dict[JobState, int], after: dict[JobState, int], intake: IntakeStatus) -> dict[str, Any]:
+    """Given the jobs in each state before and after, and what intake says, return how the scan ended as JSON."""
+    from daemon.store.states import ENDED, IN_WORK, WAITING
+
+    return {
+        "ended": {str(state): after[state] - before[state] for state in ENDED},
+        "waiting": sum(after[state] for state in (*WAITING, *IN_WORK)),  # stopped before they were done
+        "left_in_inbox": intake.left_counts,
+        "problem": intake.problem or None,
+    }
+
+
+def _lines(outcome: dict[str, Any]) -> Iterator[str]:
+    ended = [f"{count} {state}" for state, count in outcome["ended"].items() if count > 0]
+    yield "transcribed " + ", ".join(ended) if ended else "nothing was transcribed"
+    if outcome["waiting"]:
+        yield f"{outcome['waiting']} still waiting; the next `medasrd run` or `medasrd scan` goes on with them"
+    if left := outcome["left_in_inbox"]:
+        yield "left in the inbox: " + ", ".join(f"{count} {code}" for code, count in left.items())
+    if outcome["problem"]:
+        yield f"the inbox is not served: {outcome['problem']}; `medasrd doctor` looks for the cause"
 
 
 def _counts(running: Service) -> dict[JobState, int]:

@@ -101,16 +101,13 @@ class EngineHost:
     @property
     def pid(self) -> int | None:
         """The child's process id; None while there is none."""
-        return self._process.pid if self._process else None
+        process = self._process  # once: the thread that answers commands asks too
+        return process.pid if process else None
 
     @property
     def healthy(self) -> bool:
         """False while the host rests because its children keep dying: hand it nothing more."""
         return not self._patience.resting(self._clock())
-
-    def fileno(self) -> int:
-        """A descriptor that becomes readable when :meth:`poll` has something to do; the same for the host's whole life."""
-        return self._selector.fileno()
 
     def submit(self, recording: str, pcm: Path) -> None:
         """Have a recording transcribed: its id, and its normalized audio as written by :func:`medasr.audio.normalize`."""

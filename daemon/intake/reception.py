@@ -77,6 +77,7 @@ class Intake:
     now: Callable[[], datetime]
     on_received: Callable[[], None]
     status: IntakeStatus = field(default_factory=IntakeStatus)
+    _interrupted: bool = False
     _uncommitted: list[Taken] = field(default_factory=list)
     _orphans: list[spool.Copied] = field(default_factory=list)  # complete copies that no row knows
 
@@ -98,6 +99,8 @@ class Intake:
         try:
             taken += self._commit()
             for batch in self._batches(due):
+                if self._interrupted:
+                    break
                 taken += self._take(batch)
             taken += self._take_late(self.late.check())
             if found.problem is None:
@@ -107,6 +110,10 @@ class Intake:
             logger.warning("intake waits", extra={"code": problem})
         self.status = self._status(found, watching, problem)
         return taken
+
+    def interrupt(self) -> None:
+        """From another thread: begin no further batch."""
+        self._interrupted = True
 
     def close(self) -> None:
         """On a clean stop: a last look at what was written late, and let go of everything."""

@@ -179,16 +179,6 @@ def test_more_requests_than_the_pipe_holds_are_all_served(host: EngineHost, tmp_
     assert completed(settled(host)).keys() == names
 
 
-def test_the_descriptor_becomes_readable_when_there_is_something_to_poll(host: EngineHost) -> None:
-    host.ensure_started()
-
-    readable, _, _ = select.select([host], [], [])
-
-    assert readable == [host]
-    assert [type(event) for event in host.poll()] == [Ready]
-    assert select.select([host], [], [], 0)[0] == []
-
-
 def test_ctrl_c_and_sigterm_are_the_daemons_business(host: EngineHost, tmp_path: Path) -> None:
     host.ensure_started()
     poll_until(host, bool)

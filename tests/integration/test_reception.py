@@ -187,6 +187,16 @@ class TestTaking:
         assert bench.settle() == 200
         assert sorted(bench.copies().values()) == sorted(str(number).encode() for number in range(200))
 
+    def test_when_told_to_stop_it_begins_no_further_batch_and_leaves_the_rest_where_it_is(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("daemon.intake.reception.BATCH_FILES", 2)
+        for number in range(5):
+            bench.drop(f"{number}.wav", str(number).encode())
+        monkeypatch.setattr(bench.intake, "on_received", bench.intake.interrupt)
+        assert bench.settle() == 2
+        assert len(list(bench.inbox.iterdir())) == 3
+
 
 class TestTrouble:
     def test_a_database_that_refuses_delays_and_loses_nothing(
