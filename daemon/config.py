@@ -73,11 +73,11 @@ class Paths(Section):
 
     @model_validator(mode="after")
     def _folders_do_not_overlap(self) -> Paths:
-        """Refuse folders inside the inbox: their content would be taken in again (a known crash loop elsewhere)."""
+        """Refuse folders inside the inbox, by whatever link: their content would be taken in again (a known crash loop elsewhere)."""
         problems = []
-        inbox = self.inbox
+        inbox = self.inbox.resolve()
         for name in ("outbox", "quarantine", "state", "models"):
-            folder: Path = getattr(self, name)
+            folder: Path = getattr(self, name).resolve()
             if folder == inbox or folder.is_relative_to(inbox):
                 problems.append(f"paths.{name} = {folder} lies inside paths.inbox = {inbox}; move it out")
             elif inbox.is_relative_to(folder):
@@ -133,7 +133,9 @@ class Model(Section):
         "whisper-base",
         description="A pack (whisper-base, whisper-tiny.en), a hub id at a 40-hex revision (openai/whisper-medium@REVISION), or a directory.",
     )
-    adapter: str = Field("", description="Directory of a LoRA adapter to apply; empty for none.")
+    adapter: str = Field(
+        "", description="Directory of a LoRA adapter to apply, counted from the folder of this file; empty for none."
+    )
     precision: Literal["auto", "nf4", "bf16", "fp16", "fp32"] = Field(
         "auto", description="auto: nf4 with bf16 arithmetic on CUDA; on a CPU bf16 where the cores have it, else fp32."
     )
@@ -303,6 +305,9 @@ def _absolute(document: dict[str, Any], folder: Path) -> dict[str, Any]:
             if isinstance(paths.get(name, field.default), str | Path)
         }
         document = {**document, "paths": {**paths, **known}}
+    model = document.get("model", {})
+    if isinstance(model, dict) and isinstance(model.get("adapter"), str) and model["adapter"]:
+        document = {**document, "model": {**model, "adapter": str(_anchor(model["adapter"], folder))}}
     lexicon = document.get("lexicon", {})
     if isinstance(lexicon, dict) and isinstance(lexicon.get("extra"), list):
         extra = [_anchor(item, folder) if isinstance(item, str) else item for item in lexicon["extra"]]

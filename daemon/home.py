@@ -22,8 +22,10 @@ def prepare(config: Config) -> None:
     """Make the folders that are missing. Raise ConfigurationError when one cannot be made or others may look into the state."""
     paths = config.paths
     require_private(paths.state)
-    for folder in (paths.state, paths.samples, paths.models, paths.backups):
+    for folder in (paths.state, paths.samples, paths.backups):
         _make(folder, 0o700)
+    if not paths.models.is_dir():  # homes may share it: then it is somebody else's, and only read
+        _make(paths.models, 0o700)
     for folder in (paths.outbox, paths.quarantine):
         try:
             Folder(path=folder, group_readable=config.outbox.group_readable).prepare()

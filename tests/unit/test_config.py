@@ -75,6 +75,18 @@ def test_folders_inside_one_another_are_refused(tmp_path: Path, text: str) -> No
         load_config(write(tmp_path, text))
 
 
+def test_folders_inside_one_another_by_a_link_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "share").mkdir()
+    (tmp_path / "inbox").symlink_to("share")
+    with pytest.raises(ConfigurationError, match=r"paths\.outbox .* lies inside"):
+        load_config(write(tmp_path, '[paths]\noutbox = "share/outbox"\n'))
+
+
+def test_an_adapter_counts_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, '[model]\nadapter = "adapters/cardiology"\n'))
+    assert config.model.adapter == str(tmp_path / "adapters/cardiology")
+
+
 def test_an_overlap_that_comes_from_the_environment_is_refused_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,13 @@ class TestPreparing:
             "quarantine": 0o750,
         }
 
+    def test_a_folder_of_models_that_homes_share_keeps_its_mode(self, home: Path) -> None:
+        config = write_config(home, paths={"models": str(home / "shared")})
+        config.paths.models.mkdir()
+        config.paths.models.chmod(0o755)
+        prepare(config)
+        assert stat.S_IMODE(config.paths.models.stat().st_mode) == 0o755
+
     def test_doing_it_again_changes_nothing(self, config: Config) -> None:
         prepare(config)
         (config.paths.samples / "file").touch()
