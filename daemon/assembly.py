@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from daemon import home
+from daemon import home, notify
 from daemon.config import Config
 from daemon.decode.host import DecodeServer, decode_limits
 from daemon.delivery import Places
@@ -34,6 +34,9 @@ from medasr.packs import locate
 
 logger = logging.getLogger(__name__)
 
+#: Start-up time asked of systemd for checking a large database and hashing what a restored one does not know.
+RECOVERY_SECONDS = 3600
+
 
 @contextmanager
 def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
@@ -42,6 +45,7 @@ def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
     Raise AlreadyRunning, ConfigurationError, ModelError or StoreError with the remedy.
     """
     os.umask(0o077)
+    notify.notify(f"EXTEND_TIMEOUT_USEC={RECOVERY_SECONDS * 1_000_000}")
     home.prepare(config)
     with home.locked(config.paths.state), ExitStack() as stack:
         migration.upgrade(config.paths.database, config.paths.backups)

@@ -91,6 +91,7 @@ class Schedule:
 
     def _backup(self) -> str:
         backups = self._config.paths.backups
+        migration.sweep(backups, self._now())
         migration.backup(self._config.paths.database, backups, "nightly")
         for old in sorted(backups.glob("medasr-nightly-*.db"))[: -self._config.schedule.keep_backups]:
             old.unlink()

@@ -94,6 +94,11 @@ def translated(path: Path) -> Iterator[None]:
             raise TransientError(
                 f"{path}: {code}; the database is in use elsewhere or its disk is full, trying again"
             ) from None
+        if code.startswith("SQLITE_READONLY"):
+            raise StoreError(
+                f"{path} cannot be written ({code}); give it and its folder to the service's user, and see that its disk is not "
+                "mounted read-only"
+            ) from None
         raise
     except DatabaseError as error:
         code = getattr(error.orig, "sqlite_errorname", "")

@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from alembic import command
@@ -98,6 +98,14 @@ def backup(database: Path, backups: Path, tag: str = "") -> Path:
         with suppress(OSError):
             partial.unlink()
     return target
+
+
+def sweep(backups: Path, now: datetime) -> None:
+    """Remove what a copy left behind whose process was killed; one that is younger than a day may still be growing."""
+    for partial in backups.glob("medasr-*.partial"):
+        with suppress(FileNotFoundError):
+            if partial.stat().st_mtime < (now - timedelta(days=1)).timestamp():
+                partial.unlink()
 
 
 def private_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from daemon.store import audit, jobs, recordings, transcripts
 from daemon.store.connection import Store
@@ -276,7 +276,7 @@ class TestTheAuditTrail:
 class TestOpening:
     def test_readers_cannot_write(self, store: Store) -> None:
         reader = Store(store.path, writable=False)
-        with pytest.raises(OperationalError, match="readonly"), reader.read() as session:
+        with pytest.raises(StoreError, match="SQLITE_READONLY"), reader.read() as session:
             session.connection().exec_driver_sql("DELETE FROM jobs")
         with pytest.raises(StoreError), reader.write():
             pass

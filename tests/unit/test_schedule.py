@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -154,6 +155,17 @@ class TestTasks:
             night.schedule._fire("backup")
         assert night.backups() == 2
         assert len(list(night.config.paths.backups.iterdir())) == 3
+
+    def test_what_a_killed_backup_left_behind_goes_the_next_day(self, night: Night) -> None:
+        night.now += timedelta(days=1)
+        night.config.paths.backups.mkdir(exist_ok=True)
+        half, growing = (night.config.paths.backups / f"medasr-{name}.partial" for name in ("half", "growing"))
+        for path, age in ((half, timedelta(days=2)), (growing, timedelta(hours=1))):
+            path.write_bytes(b"half a copy")
+            os.utime(path, times=((night.now - age).timestamp(),) * 2)
+        night.schedule._fire("backup")
+        assert not half.exists()
+        assert growing.exists()
 
     def test_damage_shows_in_the_log_and_in_the_outcome(
         self, night: Night, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
