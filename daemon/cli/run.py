@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from daemon.service import Service
     from daemon.store.states import JobState
 
+#: What may stay in the inbox without anything being amiss: it never was a recording.
+NO_RECORDINGS = frozenset({"SYSTEM", "HIDDEN", "EXTENSION"})
+
 
 @click.command()
 @config_option
@@ -50,7 +53,8 @@ def scan(config: Config, once: bool, as_json: bool) -> None:
     else:
         for line in _lines(outcome):
             say(line)
-    complete = not outcome["waiting"] and not outcome["left_in_inbox"] and not outcome["problem"]
+    left = outcome["left_in_inbox"].keys() - NO_RECORDINGS
+    complete = not outcome["waiting"] and not left and not outcome["problem"]
     sys.exit(0 if complete and outcome["ended"]["quarantined"] <= 0 else 3)
 
 

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 WINDOW_SECONDS = 0.01
 
 
+#: How long a window marked LONG is computed.
+LONG_SECONDS = 0.5
+
+
 class Mark(Enum):
     """A window's first sample, and what becomes of whoever transcribes it."""
 
@@ -52,6 +56,7 @@ class Mark(Enum):
     MEMORY = -0.5  # does not fit, however small the batch
     PRINT = -0.6  # writes to stdout, as libraries do
     ASIDE = -0.7  # MEMORY on CUDA, fits on the CPU
+    LONG = -0.8  # is computed for so long that other recordings arrive meanwhile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +98,8 @@ class ScriptedTranscriber:
             raise RuntimeError("device-side assert while writing 'the patient takes lisinopril'")
         elif mark is Mark.HANG:
             threading.Event().wait()
+        elif mark is Mark.LONG:
+            threading.Event().wait(LONG_SECONDS)
         elif mark is Mark.KILL:
             os.kill(os.getpid(), signal.SIGKILL)
         elif mark is Mark.PRINT:
