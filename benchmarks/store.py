@@ -17,7 +17,7 @@ from benchmarks.figures import Line, Spread
 from benchmarks.filled_store import fill
 from benchmarks.homes import MEDASRD, command, temporary_home
 from benchmarks.options import Options
-from benchmarks.turns import difference, seconds_of, take_turns
+from benchmarks.turns import beyond, seconds_of, take_turns
 from daemon.config import Config
 from daemon.store.connection import Store
 
@@ -62,7 +62,7 @@ class StoreFigures:
             *(
                 Line(
                     what=f"  more for {what}",
-                    value=difference(spread, self.empty_search),
+                    value=beyond(spread, self.empty_search),
                     unit="s",
                     at_most=SEARCH_SECONDS,
                 )

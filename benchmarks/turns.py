@@ -32,6 +32,6 @@ def ratio(left: Spread, right: Spread) -> Spread:
     return Spread(values=tuple(one / other for one, other in zip(left.values, right.values, strict=True)))
 
 
-def difference(left: Spread, right: Spread) -> Spread:
-    """Left less right, round by round."""
-    return Spread(values=tuple(one - other for one, other in zip(left.values, right.values, strict=True)))
+def beyond(spread: Spread, base: Spread) -> Spread:
+    """What is more than the median of ``base``: it was not measured at the same moment, so single rounds do not compare."""
+    return Spread(values=tuple(value - base.median for value in spread.values))
