@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from daemon.cli.options import config_option, console, json_option, print_json
+from daemon.cli.options import config_option, json_option, print_json
 from daemon.cli.session import local, operate, reading, say
+from daemon.cli.tables import print_table
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 STATES = ("received", "decoding", "transcribing", "retry", "done", "needs_review", "no_speech", "quarantined")
 COLORS = {"done": "green", "needs_review": "yellow", "no_speech": "cyan", "quarantined": "red", "retry": "yellow"}
+#: Fields of a job that are moments: ISO 8601 in UTC for programs, local time for people.
+MOMENTS = frozenset({"created", "updated", "not_before", "delivered"})
 
 
 @click.group()
@@ -26,7 +30,9 @@ def jobs() -> None:
 @click.option(
     "--state", "states", multiple=True, type=click.Choice(STATES), help="Only jobs in this state; may be repeated."
 )
-@click.option("--limit", default=50, show_default=True, help="At most so many, newest first.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many, newest first."
+)
 @config_option
 @json_option
 def list_jobs(config: Config, states: tuple[str, ...], limit: int, as_json: bool) -> None:
@@ -39,32 +45,28 @@ def list_jobs(config: Config, states: tuple[str, ...], limit: int, as_json: bool
         documents = [document(job) for job in found]
     if as_json:
         print_json(documents)
-    elif not documents:
-        say("No jobs yet. Drop a recording into " + str(config.paths.inbox))
+    elif documents:
+        _print(documents)
+    elif states:
+        say(f"No job is {' or '.join(states)}.")
     else:
-        print_table(documents)
+        say(f"No jobs yet. Drop a recording into {config.paths.inbox}")
 
 
-def print_table(documents: list[dict[str, Any]]) -> None:
+def _print(documents: list[dict[str, Any]]) -> None:
     """Jobs as a table for people."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("job", "recording", "state", "tries", "updated", "name"):
-        table.add_column(column, no_wrap=True)
+    rows, styles = [], {}
     for item in documents:
         why = item["reason"] or (item["trouble"] if item["state"] == "retry" else None)
         state = item["state"] + (f" ({why})" if why else "")
-        table.add_row(
-            str(item["job"]),
-            item["recording"][:8],
-            Text(state, style=COLORS.get(item["state"], "")),
-            str(item["attempts"]),
-            item["updated"],
-            Text(item["name"]),
-        )
-    console().print(table)
+        styles[state] = COLORS.get(item["state"], "")
+        updated = _moment(item["updated"])
+        rows.append((str(item["job"]), item["recording"][:8], state, str(item["attempts"]), updated, item["name"]))
+    print_table(("job", "recording", "state", "tries", "updated", "name"), rows, styles=styles)
+
+
+def _moment(text: str) -> str:
+    return local(datetime.fromisoformat(text))
 
 
 def document(job: Job) -> dict[str, Any]:
@@ -78,10 +80,10 @@ def document(job: Job) -> dict[str, Any]:
         "attempts": job.attempts,
         "reason": job.reason,
         "trouble": job.trouble,
-        "created": local(job.created_at),
-        "updated": local(job.updated_at),
-        "not_before": local(job.not_before),
-        "delivered": local(job.delivered_at) if job.delivered_at else None,
+        "created": job.created_at.isoformat(),
+        "updated": job.updated_at.isoformat(),
+        "not_before": job.not_before.isoformat(),
+        "delivered": job.delivered_at.isoformat() if job.delivered_at else None,
         "output_name": job.recording.output_name,
     }
 
@@ -101,14 +103,14 @@ def show(config: Config, identifier: str, as_json: bool) -> None:
         found["arrivals"] = [
             {
                 "name": arrival.name,
-                "at": local(arrival.arrived_at),
+                "at": arrival.arrived_at.isoformat(),
                 "duplicate": arrival.duplicate,
                 "warning": arrival.warning,
             }
             for arrival in recordings.arrivals(session, job.recording_id)
         ]
         found["history"] = [
-            {"at": local(line.at), "by": line.actor, "what": line.action, "detail": line.detail}
+            {"at": line.at.isoformat(), "by": line.actor, "what": line.action, "detail": line.detail}
             for line in audit.of_recording(session, job.recording_id)
         ]
     if as_json:
@@ -116,13 +118,13 @@ def show(config: Config, identifier: str, as_json: bool) -> None:
         return
     for key, value in found.items():
         if not isinstance(value, list) and value not in (None, ""):
-            say(f"{key:>12}  {value}")
+            say(f"{key:>12}  {_moment(value) if key in MOMENTS else value}")
     for arrival in found["arrivals"]:
         note = " (duplicate)" if arrival["duplicate"] else ""
-        say(f"     arrived  {arrival['at']}  {arrival['name']}{note} {arrival['warning'] or ''}".rstrip())
+        say(f"     arrived  {_moment(arrival['at'])}  {arrival['name']}{note} {arrival['warning'] or ''}".rstrip())
     for line in found["history"]:
         detail = " ".join(f"{key}={value}" for key, value in line["detail"].items() if key != "job")
-        say(f"     history  {line['at']}  {line['what']} by {line['by']}  {detail}".rstrip())
+        say(f"     history  {_moment(line['at'])}  {line['what']} by {line['by']}  {detail}".rstrip())
 
 
 @jobs.command()

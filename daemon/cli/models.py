@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from daemon.cli.options import config_option, console, json_option, print_json
+from daemon.cli.tables import print_table
 from medasr import packs
 
 if TYPE_CHECKING:
@@ -50,14 +51,13 @@ def list_models(config: Config, as_json: bool) -> None:
     if as_json:
         print_json([{**asdict(model), "configured": model.name == active} for model in found])
         return
-    from rich.table import Table
-
-    table = Table("name", "parameters", "size", "revision", "source", box=None, pad_edge=False)
+    rows = []
     for model in found:
         label = f"{model.name} (model.base)" if model.name == active else model.name
-        table.add_row(label, _millions(model.parameters), _mebibytes(model.bytes), model.revision[:12], model.source)
-    if found:
-        console().print(table)
+        size = _mebibytes(model.bytes)
+        rows.append((label, _millions(model.parameters), size, model.revision[:12], model.source))
+    if rows:
+        print_table(("name", "parameters", "size", "revision", "source"), rows)
     if active not in {model.name for model in found}:
         click.echo(f"model.base = {active} is not installed; run `medasrd models pull`")
 

@@ -8,6 +8,7 @@ import click
 
 from daemon.cli.options import config_option, console, json_option, print_json
 from daemon.cli.session import local, operate, reading, say
+from daemon.cli.tables import print_table
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -38,16 +39,10 @@ def list_quarantined(config: Config, as_json: bool) -> None:
     if not rows:
         say("The quarantine is empty.")
         return
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("recording", "reason", "since", "name"):
-        table.add_column(column, no_wrap=True)
-    for recording, reason, since, name in rows:
-        table.add_row(recording, Text(reason, style="red"), since, Text(name))
+    print_table(("recording", "reason", "since", "name"), rows, styles=dict.fromkeys((row[1] for row in rows), "red"))
     output = console()
-    output.print(table)
     output.print()
     for reason in sorted({row[1] for row in rows}):
         output.print(Text(f"{reason}: {REMEDIES[Reason(reason)]}"), soft_wrap=True)

@@ -10,6 +10,7 @@ import click
 
 from daemon.cli.options import config_option, console, json_option, print_json
 from daemon.cli.session import duration, local, reading, say
+from daemon.cli.tables import print_table
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -157,15 +158,9 @@ def _count_terms(config: Config, category: str | None, days: float | None, limit
     if not counts:
         say("No medical terms heard yet.")
         return
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column, justify in (("term", "left"), ("category", "left"), ("heard", "right"), ("recordings", "right")):
-        table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("last", no_wrap=True)
-    for count in counts:
-        table.add_row(count.term, count.category, str(count.hits), str(count.recordings), local(count.last))
-    console().print(table)
+    columns = ("term", "category", "heard", "recordings", "last")
+    rows = [(count.term, count.category, str(count.hits), str(count.recordings), local(count.last)) for count in counts]
+    print_table(columns, rows, right=frozenset({"heard", "recordings"}))
 
 
 def _find_term(config: Config, term: str, limit: int, *, as_json: bool) -> None:
