@@ -54,7 +54,8 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from check_database(config)
     yield check_lexicon(config)
     yield check_daemon(config)
-    yield check_weights(config)
+    yield from check_weights(config)
+    yield from check_adapter(config)
     yield from check_processor(config)
 
 
@@ -104,6 +105,8 @@ def check_folders(config: Config) -> Iterator[Finding]:
         folder: Path = getattr(config.paths, name)
         if not folder.is_dir():
             remedy = f"mkdir -p {folder}" if name == "inbox" else "medasrd run makes it; check paths in config.toml"
+            if folder.exists():
+                remedy = f"move that file away, or correct paths.{name}"
             yield Finding(level="problem", subject=f"paths.{name}", text=f"{folder} is no folder", remedy=remedy)
         elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             remedy = f"chown it to the service's user, or: setfacl -m u:{os.geteuid()}:rwx {folder}"
@@ -213,16 +216,33 @@ def check_daemon(config: Config) -> Finding:
     return Finding(level="ok", subject="daemon", text=f"runs with pid {document['daemon']['pid']}")
 
 
-def check_weights(config: Config) -> Finding:
-    """Whether the configured weights are installed and every file is as it was."""
+def check_weights(config: Config) -> Iterator[Finding]:
+    """Whether the configured weights are installed, every file is as it was, and the model knows the language."""
     from medasr.packs import locate
+    from medasr.whisper.decoding import require_language
 
     try:
         installed = locate(config.paths.models, config.model.base)
+        text = f"{installed.name}, {installed.parameters / 1e6:.0f} M parameters, all files as installed"
+        yield Finding(level="ok", subject="model", text=text)
+        require_language(installed.path, config.model.language)
     except MedasrError as error:
-        return Finding(level="problem", subject="model", text=str(error))
-    text = f"{installed.name}, {installed.parameters / 1e6:.0f} M parameters, all files as installed"
-    return Finding(level="ok", subject="model", text=text)
+        yield Finding(level="problem", subject="model", text=str(error))
+
+
+def check_adapter(config: Config) -> Iterator[Finding]:
+    """Whether the files of the configured adapter are there."""
+    from medasr.whisper.adapter import CONFIG_FILE, WEIGHTS_FILE
+
+    if not config.model.adapter:
+        return
+    folder = Path(config.model.adapter)
+    missing = [name for name in (WEIGHTS_FILE, CONFIG_FILE) if not (folder / name).is_file()]
+    if missing:
+        remedy = "correct model.adapter, or leave it empty for the stock model"
+        yield Finding(level="problem", subject="adapter", text=f"{folder} holds no {missing[0]}", remedy=remedy)
+    else:
+        yield Finding(level="ok", subject="adapter", text=str(folder))
 
 
 def check_processor(config: Config) -> Iterator[Finding]:

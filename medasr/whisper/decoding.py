@@ -8,11 +8,14 @@ do not lie closer together than the rounding of a matrix product (which may depe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from medasr.errors import ModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Seconds a timestamp token counts.
 TIMESTAMP_SECONDS = 0.02
@@ -83,6 +86,17 @@ def decoding_tokens(generation: Any, language: str, max_positions: int) -> Decod
         raise ModelError(f"this model does not know the language {language}; correct model.language") from None
     except (AttributeError, TypeError) as error:
         raise ModelError(f"generation_config.json is not Whisper's ({error}); fetch the model again") from error
+
+
+def require_language(folder: Path, language: str) -> None:
+    """Raise ModelError when the model in ``folder`` does not know the language, without loading its weights."""
+    from transformers import GenerationConfig
+
+    try:
+        generation = GenerationConfig.from_pretrained(folder, local_files_only=True)
+    except OSError as error:
+        raise ModelError(f"{folder} holds no readable generation_config.json; fetch the model again") from error
+    decoding_tokens(generation, language, max_positions=0)
 
 
 def decode(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import shutil
 import sqlite3
@@ -22,6 +23,7 @@ from daemon.diagnosis import Finding
 from daemon.intake import mounts
 from daemon.intake.mounts import Mount
 from daemon.store.states import SCHEMA_REVISION
+from medasr import packs
 from medasr.errors import TransientError
 from tests.conftest import write_config
 from tests.support.stores import open_store
@@ -184,6 +186,12 @@ class TestLexicon:
         assert diagnosis.check_lexicon(config).level == "ok"
 
 
+def test_a_file_in_the_place_of_the_inbox_is_to_be_moved_away(healthy: Config) -> None:
+    healthy.paths.inbox.rmdir()
+    healthy.paths.inbox.touch()
+    assert only(diagnosis.check_folders(healthy)).remedy == "move that file away, or correct paths.inbox"
+
+
 class TestDaemon:
     def test_none_is_a_warning(self, healthy: Config) -> None:
         found = diagnosis.check_daemon(healthy)
@@ -209,7 +217,7 @@ class TestDaemon:
 class TestModel:
     def test_missing_weights_are_a_problem_that_names_the_command(self, home: Path) -> None:
         config = write_config(home, paths={"models": home / "models"})
-        found = diagnosis.check_weights(config)
+        found = only(diagnosis.check_weights(config))
         assert (found.level, "medasrd models pull" in found.text) == ("problem", True)
 
     def test_a_precision_that_the_processor_lacks_is_a_problem(self, home: Path) -> None:
@@ -220,6 +228,37 @@ class TestModel:
     def test_on_a_cpu_the_precision_in_use_is_said(self, config: Config) -> None:
         levels = {finding.subject: finding.text for finding in diagnosis.check_processor(config)}
         assert " on cpu, " in levels["precision"]
+
+
+class TestWhatTheModelIsAskedFor:
+    """Both keep the daemon from starting, so a doctor that finds nothing would mislead."""
+
+    @pytest.fixture
+    def english_only(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        folder = home / "english"
+        folder.mkdir()
+        tokens = {"decoder_start_token_id": 50257, "no_timestamps_token_id": 50362, "eos_token_id": 50256}
+        (folder / "generation_config.json").write_text(json.dumps({**tokens, "is_multilingual": False}))
+        installed = SimpleNamespace(path=folder, name="whisper-tiny.en", parameters=37_800_000)
+        monkeypatch.setattr(packs, "locate", lambda *_: installed)
+        return home
+
+    def test_a_language_that_the_model_does_not_know_is_a_problem(self, english_only: Path) -> None:
+        found = only(diagnosis.check_weights(write_config(english_only, model={"language": "de"})))
+        assert (found.subject, "set model.language to en" in found.text) == ("model", True)
+
+    def test_one_that_it_knows_is_fine(self, english_only: Path) -> None:
+        assert not worst(diagnosis.check_weights(write_config(english_only, model={"language": "en"})))
+
+    def test_an_adapter_that_is_not_there_is_a_problem(self, home: Path) -> None:
+        found = only(diagnosis.check_adapter(write_config(home, model={"adapter": str(home / "none")})))
+        assert (found.text, "model.adapter" in found.remedy) == (
+            f"{home}/none holds no adapter_model.safetensors",
+            True,
+        )
+
+    def test_without_an_adapter_nothing_is_said(self, config: Config) -> None:
+        assert not list(diagnosis.check_adapter(config))
 
 
 def test_every_finding_that_is_not_in_order_says_what_to_do(config: Config) -> None:
