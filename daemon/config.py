@@ -29,6 +29,13 @@ def _is_crontab(expression: str) -> str:
     return expression
 
 
+def _is_language_code(code: str) -> str:
+    if not (code.isascii() and code.isalpha() and code.islower() and len(code) in {2, 3}):
+        raise ValueError(f'"{code}" is no language code; two or three small letters, e.g. "en" or "de"')
+    return code
+
+
+LanguageCode = Annotated[str, AfterValidator(_is_language_code)]
 CrontabString = Annotated[str, AfterValidator(_is_crontab)]
 
 
@@ -140,7 +147,7 @@ class Model(Section):
         "auto", description="auto: nf4 with bf16 arithmetic on CUDA; on a CPU bf16 where the cores have it, else fp32."
     )
     device: Literal["auto", "cuda", "cpu"] = Field("auto", description="auto: CUDA when there is one.")
-    language: str = Field("en", min_length=2, max_length=3, description="ISO 639-1 code of the language spoken.")
+    language: LanguageCode = Field("en", description="ISO 639-1 code of the language spoken.")
     batch_size: int = Field(
         8, ge=1, le=256, description="Windows decoded together; halved by itself when memory runs out."
     )
@@ -286,13 +293,23 @@ def load_config(path: Path | None = None) -> Config:
         raise ConfigurationError(f"{path} cannot be read as TOML: {error}") from error
     try:
         config = Config(**_absolute(document, path.parent))
+        _refuse_unknown_variables()
         return config.model_copy(update={"paths": _resolve(config.paths, path.parent)})
     except ValidationError as error:
         raise ConfigurationError(_explain(error, path)) from error
     except SettingsError as error:  # its message names the variable; e.g. text where a list or a table is wanted
         raise ConfigurationError(
-            f"{error}: the environment sets single options, MEDASRD_SECTION__KEY, and lists as JSON"
+            f'{error}: the environment sets single options, MEDASRD_SECTION__KEY=value, and lists as JSON, \'["one", "two"]\''
         ) from error
+
+
+def _refuse_unknown_variables() -> None:
+    """Raise ConfigurationError for a MEDASRD_SECTION__KEY whose section does not exist; within a section pydantic finds what is unknown."""
+    for name in sorted(os.environ):
+        section, delimiter, _ = name.removeprefix("MEDASRD_").lower().partition("__")
+        if name.startswith("MEDASRD_") and delimiter and section not in Config.model_fields:
+            sections = ", ".join(Config.model_fields)
+            raise ConfigurationError(f"{name} in the environment names no section; those that exist: {sections}")
 
 
 def _absolute(document: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -332,5 +349,7 @@ def _explain(error: ValidationError, path: Path) -> str:
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "unknown option; `medasrd config show` lists those that exist"
+        elif item["type"] == "tuple_type":
+            message = 'must be a list, e.g. ["one", "two"]'
         lines.append(f"  {option}: {message}" if option else f"  {message}")
     return f"{path} (and MEDASRD_* in the environment) has {len(lines)} problem(s):\n" + "\n".join(lines)

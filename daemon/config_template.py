@@ -10,12 +10,17 @@ from pydantic.fields import FieldInfo
 
 from daemon.config import Config, Section
 
+#: Of a file that is to be edited.
+HEADING = "# medasr configuration. Every option is shown with its default; delete what you do not change."
+#: Of the values in force.
+HEADING_IN_FORCE = "# medasr configuration in force: the file, the environment and the defaults together."
 
-def render_toml(values: dict[str, dict[str, Any]] | None = None) -> str:
+
+def render_toml(values: dict[str, dict[str, Any]] | None = None, heading: str = HEADING) -> str:
     """The documented config.toml: every option with its meaning, and its default or the value given for it."""
     values = values or {}
     lines = [
-        "# medasr configuration. Every option is shown with its default; delete what you do not change.",
+        heading,
         "# Each can also be set in the environment: MEDASRD_SECTION__KEY, e.g. MEDASRD_MODEL__DEVICE=cpu.",
     ]
     for section, field in Config.model_fields.items():

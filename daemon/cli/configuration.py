@@ -30,9 +30,9 @@ def check(config: Config) -> None:
 @json_option
 def show(config: Config, as_json: bool) -> None:
     """Print every option with the value in force, as TOML with its meaning, or as JSON."""
-    from daemon.config_template import render_toml
+    from daemon.config_template import HEADING_IN_FORCE, render_toml
 
     if as_json:
         print_json(config.model_dump(mode="json"))
     else:
-        click.echo(render_toml(config.model_dump()), nl=False)
+        click.echo(render_toml(config.model_dump(), HEADING_IN_FORCE), nl=False)

@@ -112,3 +112,25 @@ def test_what_is_rendered_is_read_back_the_same(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, render_toml(values)))
     assert config.model.base == 'a "quoted" name\\'
     assert config.lexicon.extra == (tmp_path / "ä.csv",)
+
+
+@pytest.mark.parametrize("name", ["MEDASRD_INTAK__SETTLE_SECONDS", "MEDASRD___DEVICE", "MEDASRD_MODEL_DEVICE__X"])
+def test_a_variable_for_a_section_that_does_not_exist_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(ConfigurationError, match=f"{name} in the environment names no section.* intake, "):
+        load_config(write(tmp_path, ""))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[intake]\nextensions = "wav"\n', r'intake.extensions: must be a list, e.g. \["one", "two"\]'),
+        ('[model]\nlanguage = "german"\n', 'model.language: "german" is no language code; .* e.g. "en"'),
+        ('[model]\nlanguage = "DE"\n', 'model.language: "DE" is no language code'),
+    ],
+)
+def test_a_wrong_value_is_answered_with_an_example(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        load_config(write(tmp_path, text))
