@@ -42,5 +42,5 @@ bench: $(VENV)/.ready ## Measure speed and memory, both sides in one run
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
-clean: ## Remove what was made, the downloaded models included
+clean: ## Remove what was made: .venv, models, and the homes .demo and .home with all that is in them
 	rm -rf $(VENV) .cache .demo .home build *.egg-info

@@ -57,7 +57,14 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, summary) for name, (_, _, summary) in COMMANDS.items()])
 
 
+def _misplaced(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Say where an option belongs that stands before the command."""
+    if value is not None:
+        raise click.UsageError(f"{parameter.opts[0]} comes after the command: medasrd status --config {value}", context)
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", hidden=True, expose_value=False, callback=_misplaced)
 @click.version_option(package_name="medasr", prog_name="medasrd")
 def medasrd() -> None:
     """Recordings dropped into a folder become transcripts with their medical terms.

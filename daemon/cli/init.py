@@ -29,7 +29,8 @@ def init(home: Path, base: str | None) -> None:
     target = home / "config.toml"
     try:
         home.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
+        existed = target.exists()
+        if not existed:
             values = {"model": {"base": base}} if base else {}
             _write(target, render_toml(values))
     except OSError as error:
@@ -37,11 +38,15 @@ def init(home: Path, base: str | None) -> None:
             f"{home} cannot be made into a home ({error.strerror}); name a folder you may write to"
         ) from error
     config = load_config(target)
+    if base and config.model.base != base:
+        raise ConfigurationError(
+            f"{target} is there already, with model.base = {config.model.base}; change that line by hand"
+        )
     config.paths.inbox.mkdir(parents=True, exist_ok=True)
     prepare(config)
     migration.upgrade(config.paths.database, config.paths.backups)
     say(f"home       {home}")
-    say(f"config     {target}")
+    say(f"config     {target}" + ("   was there, left as it is" if existed else ""))
     say(f"inbox      {config.paths.inbox}   drop recordings here")
     say(f"outbox     {config.paths.outbox}   transcripts appear here")
     say("next       " + f"medasrd models pull --config {target}   then   medasrd run --config {target}")

@@ -38,7 +38,7 @@ def _print(document: dict[str, Any]) -> None:
     output = console()
     for name, value in _lines(document):
         output.print(Text.assemble((f"{name:>10}  ", "bold"), value), soft_wrap=True)
-    left = document["inbox"].get("left", [])
+    left = sorted(document["inbox"].get("left", []), key=lambda item: str(item["name"]))
     for item in left:
         output.print(Text(f"{'left':>10}  {item['name']}  ({item['code']})", style="yellow"), soft_wrap=True)
     if (more := sum(document["inbox"].get("left_counts", {}).values()) - len(left)) > 0:

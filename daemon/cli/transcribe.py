@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daemon.cli.options import config_option, console, json_option, print_json
+from daemon.cli.options import config_option, console, json_option
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -30,7 +31,10 @@ AHEAD = 32
 @config_option
 @json_option
 def transcribe(config: Config, files: tuple[Path, ...], as_json: bool) -> None:
-    """Transcribe FILES and print the text with its medical terms; nothing is stored. Exit 3 if some could not be."""
+    """Transcribe FILES and print the text with its medical terms; nothing is stored. Exit 3 if some could not be.
+
+    With --json each file gives one line that is a JSON object, as soon as it is done.
+    """
     from medasr.packs import locate
 
     os.umask(0o077)
@@ -39,7 +43,7 @@ def transcribe(config: Config, files: tuple[Path, ...], as_json: bool) -> None:
     for path, document in _transcribed(config, files):
         failed += "error" in document
         if as_json:
-            print_json(document)
+            click.echo(json.dumps(document, ensure_ascii=False))
         else:
             _print(path, document, many=len(files) > 1)
     sys.exit(3 if failed else 0)

@@ -203,6 +203,10 @@ class TestExitCodes:
         assert ended.code == 2
         assert "Usage: medasrd" in ended.err
 
+    def test_2_the_configuration_stands_before_the_command(self, run: Run) -> None:
+        ended = run("--config", "/srv/c.toml", "status")
+        assert (ended.code, "medasrd status --config /srv/c.toml" in ended.err) == (2, True)
+
     def test_78_the_configuration_is_wrong_and_every_problem_is_named(self, run: Run, tmp_path: Path) -> None:
         path = tmp_path / "config.toml"
         path.write_text('[model]\nbeam = 5\nbatch_size = 0\n[intake]\npolling = "maybe"\n[schedule]\nbackup = "now"\n')
@@ -299,6 +303,11 @@ class TestInit:
         assert config.read_text() == before
         assert len(run("jobs", "list", "--json", "--config", config).json()) == 4
 
+    def test_a_home_that_was_there_is_said_to_be_left_as_it_is(self, run: Run, new_home: Path) -> None:
+        assert "was there, left as it is" in run("init", new_home.parent).out
+        ended = run("init", new_home.parent, "--model", "whisper-tiny.en")
+        assert (ended.code, f"{new_home} is there already, with model.base = whisper-base" in ended.err) == (78, True)
+
     def test_the_model_wished_for_is_written_down(self, run: Run, tmp_path: Path) -> None:
         assert run("init", tmp_path / "h", "--model", "whisper-tiny.en").code == 0
         assert load_config(tmp_path / "h" / "config.toml").model.base == "whisper-tiny.en"
@@ -317,6 +326,9 @@ class TestConfig:
         again.write_text(shown)
         assert load_config(again) == load_config(home / "config.toml")
         assert run("config", "show", "--config", again).out == shown
+
+    def test_what_is_shown_does_not_claim_to_be_the_defaults(self, run: Run, new_home: Path) -> None:
+        assert run("config", "show", "--config", new_home).out.startswith("# medasr configuration in force: ")
 
     def test_the_environment_shows(self, run: Run, new_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MEDASRD_MODEL__LANGUAGE", "de")
