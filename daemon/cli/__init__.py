@@ -6,12 +6,14 @@ or outdated, 75 temporary (try again later), 78 configuration.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import sys
 
 import click
 
-from medasr.errors import MedasrError
+from medasr.errors import MedasrError, TransientError
 
 #: verb → (module, attribute, one line for --help); the line stands here so that --help imports no command.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -75,6 +77,9 @@ def medasrd() -> None:
 
 def main() -> None:
     """Entry point: errors raised on purpose end in one plain message and their documented exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name or a word may not exist in the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
     try:
         medasrd(prog_name="medasrd")
     except MedasrError as error:
@@ -83,3 +88,8 @@ def main() -> None:
     except PermissionError as error:
         click.echo(f"medasrd: {error.filename or 'the state'} is not yours; run this as the service's user", err=True)
         sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        click.echo("medasrd: the disk written to is full; make room and try again", err=True)
+        sys.exit(TransientError.exit_code)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daemon.cli.options import config_option, json_option, print_json
-from daemon.cli.session import local, operate, reading, say
+from daemon.cli.session import local, operate_each, reading, say
 from daemon.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ def show(config: Config, identifier: str, as_json: bool) -> None:
 @config_option
 def retry(config: Config, identifiers: tuple[str, ...]) -> None:
     """Try again now: quarantined recordings, or such as wait for their next attempt."""
-    for identifier in identifiers:
-        say(operate(config, "retry", identifier))
+    operate_each(config, "retry", identifiers)
 
 
 @jobs.command()
@@ -141,5 +140,4 @@ def retry(config: Config, identifiers: tuple[str, ...]) -> None:
 @config_option
 def cancel(config: Config, identifiers: tuple[str, ...]) -> None:
     """Take recordings out of the queue; they go to the quarantine as CANCELLED."""
-    for identifier in identifiers:
-        say(operate(config, "cancel", identifier))
+    operate_each(config, "cancel", identifiers)

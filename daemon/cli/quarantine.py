@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from daemon.cli.options import config_option, console, json_option, print_json
-from daemon.cli.session import local, operate, reading, say
+from daemon.cli.session import local, operate_each, reading, say
 from daemon.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -53,5 +53,4 @@ def list_quarantined(config: Config, as_json: bool) -> None:
 @config_option
 def release(config: Config, identifiers: tuple[str, ...]) -> None:
     """Put recordings back into the queue. ID is a job's number or the beginning of a recording's id."""
-    for identifier in identifiers:
-        say(operate(config, "release", identifier))
+    operate_each(config, "release", identifiers)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from daemon import control
+from medasr.errors import MedasrError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -37,6 +39,23 @@ def operate(config: Config, verb: str, identifier: str) -> str:
         return str(control.call(config.paths.state, verb, identifier))
     except ConnectionError:
         return _operate_alone(config, verb, identifier)
+
+
+def operate_each(config: Config, verb: str, identifiers: Iterable[str]) -> None:
+    """As :func:`operate`, one after the other, and say each; one that is refused stops none of the others. Exit 1 if any was."""
+    refused = False
+    for identifier in identifiers:
+        try:
+            say(operate(config, verb, identifier))
+        except MedasrError as error:
+            if (
+                error.exit_code != MedasrError.exit_code
+            ):  # no database, no daemon that answers: the others fare no better
+                raise
+            refused = True
+            click.echo(f"medasrd: {error}", err=True)
+    if refused:
+        sys.exit(MedasrError.exit_code)
 
 
 def _operate_alone(config: Config, verb: str, identifier: str) -> str:

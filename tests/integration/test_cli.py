@@ -406,8 +406,8 @@ class TestJobs:
         listed = run("jobs", "list", "--state", "received", "--json", "--config", filled.config).json()
         assert {item["recording"] for item in listed} == {filled.waiting, filled.broken}
 
-    def test_the_first_that_is_refused_ends_the_command(self, run: Run, filled: Filled) -> None:
-        ended = run("jobs", "cancel", filled.waiting, filled.done, "--config", filled.config)
+    def test_one_that_is_refused_stops_none_of_the_others(self, run: Run, filled: Filled) -> None:
+        ended = run("jobs", "cancel", filled.done, filled.waiting, "--config", filled.config)
         assert (ended.code, "is cancelled" in ended.out, "is done" in ended.err) == (1, True, True)
 
 
@@ -524,6 +524,21 @@ class TestOnATerminal:
     def test_names_are_shown_escaped(self, run: Run, filled: Filled) -> None:
         shown = run("jobs", "list", "--config", filled.config).out
         assert r"visit \u001b[31mred\u0007\u000a.wav" in shown
+
+    def test_a_terminal_that_lacks_a_letter_is_shown_its_code(self, filled: Filled) -> None:
+        store = Store(load_config(filled.config).paths.database, writable=True)
+        _receive(store, load_config(filled.config), "Müller 😀.wav".encode())
+        store.close()
+        environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+        command = [*ENTRY, "jobs", "list", "--config", str(filled.config)]
+        done = subprocess.run(command, env=environment, capture_output=True, check=True)
+        assert "Müller \\U0001f600.wav" in done.stdout.decode("latin-1")
+
+    def test_a_full_disk_under_the_output_is_said_and_is_temporary(self, filled: Filled) -> None:
+        with Path("/dev/full").open("w") as full:
+            command = [*ENTRY, "jobs", "list", "--config", str(filled.config)]
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr) == (75, "medasrd: the disk written to is full; make room and try again\n")
 
     @pytest.mark.parametrize("json_wanted", [False, True])
     def test_a_file_given_by_hand_may_have_any_name(
