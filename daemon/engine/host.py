@@ -116,6 +116,8 @@ class EngineHost:
         except OSError:
             seconds = 0.0  # the child will say that it cannot be read
         self._dispatch.add(Pending(id=recording, pcm=pcm, seconds=seconds))
+        if self._ready:
+            self._hand_over()  # the caller may decode the next recording before it polls
 
     def cancel(self, recording: str) -> None:
         """Forget a recording; no event follows."""

@@ -24,7 +24,7 @@ from sqlalchemy import CheckConstraint, Dialect, ForeignKey, Index, Text, TypeDe
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
-from daemon.store.states import ENDED, IN_WORK, WAITING, JobState
+from daemon.store.states import IN_WORK, WAITING, JobState
 
 
 def _in(column: str, values: tuple[str, ...] | type[StrEnum]) -> str:
@@ -129,7 +129,7 @@ class Job(Base):
             sqlite_where=text(f"state IN ({', '.join(repr(str(s)) for s in (*WAITING, *IN_WORK))})"),
         ),
         Index("jobs_by_state", "state", "not_before", "id"),
-        Index("jobs_undelivered", "id", sqlite_where=text(f"delivered_at IS NULL AND {_in('state', ENDED)}")),
+        Index("jobs_undelivered", "state", "id", sqlite_where=text("delivered_at IS NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -224,7 +224,7 @@ class TermHitRow(Base):
     """A medical term heard; see :class:`medasr.types.TermHit`."""
 
     __tablename__ = "term_hits"
-    __table_args__ = (Index("term_hits_by_term", "term", "transcript_id"),)
+    __table_args__ = (Index("term_hits_by_term", "term", "category", "transcript_id", "confidence"),)
 
     transcript_id: Mapped[int] = mapped_column(ForeignKey("transcripts.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)  #: offset of the first character in the transcript's text

@@ -131,6 +131,15 @@ def test_the_weights_can_be_loaded_ahead_of_work(host: EngineHost) -> None:
     assert ready.load_seconds > 0
 
 
+def test_a_ready_child_begins_before_anybody_polls(host: EngineHost, tmp_path: Path) -> None:
+    host.ensure_started()
+    poll_until(host, bool)
+
+    host.submit("r1", write_recording(tmp_path / "r1.pcm", Mark.SPEECH))
+
+    assert host._selector.select(30)  # it speaks of the recording
+
+
 def test_nothing_is_heard_of_a_cancelled_recording(host: EngineHost, tmp_path: Path) -> None:
     host.ensure_started()
     poll_until(host, bool)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.exc import IntegrityError
 
 from daemon.store import audit, jobs, recordings, transcripts
@@ -148,6 +148,23 @@ class TestTheQueue:
         finish(store, job, "hello")
         with pytest.raises(FatalError, match="is done"), store.write() as session:
             jobs.quarantine(session, job.id, Reason.CANCELLED, now=NOW)
+
+    def test_what_every_turn_asks_does_not_read_the_jobs_that_are_done_with(self, store: Store) -> None:
+        asked: list[str] = []
+        with store.read() as session:
+            connection = session.connection()
+            event.listen(connection, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
+            jobs.undelivered(session, limit=1)
+            jobs.next_waiting(session, now=NOW)
+            plans = [
+                " ".join(
+                    str(row) for row in connection.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                )
+                for statement in asked
+                for parameters in [("?",) * statement.count("?")]
+            ]
+        assert "USING INDEX jobs_undelivered (state=?)" in plans[0]
+        assert all("USING INDEX jobs_by_state (state=?" in plan for plan in plans[1:])
 
     def test_the_database_itself_refuses_two_active_jobs_for_one_recording(self, store: Store) -> None:
         only = copy()
