@@ -110,6 +110,8 @@ def check_folders(config: Config) -> Iterator[Finding]:
             yield Finding(level="problem", subject=f"paths.{name}", text=f"{folder} is no folder", remedy=remedy)
         elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             remedy = f"chown it to the service's user, or: setfacl -m u:{os.geteuid()}:rwx {folder}"
+            if os.statvfs(folder).f_flag & os.ST_RDONLY:
+                remedy = "it is mounted read-only: see `dmesg` and the server, then mount it again"
             yield Finding(
                 level="problem", subject=f"paths.{name}", text=f"{folder} cannot be read and written", remedy=remedy
             )

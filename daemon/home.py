@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -30,8 +31,10 @@ def prepare(config: Config) -> None:
         try:
             Folder(path=folder, group_readable=config.outbox.group_readable).prepare()
         except OSError as error:
+            if error.errno == errno.EROFS and folder.is_dir():
+                continue  # a share that came back read-only: transcription goes on, delivery waits
             raise ConfigurationError(
-                f"{folder} cannot be made ({error.strerror}); make it for the service's user"
+                f"{folder} cannot be made or given its mode ({error.strerror}); make it for the service's user"
             ) from error
 
 

@@ -34,9 +34,11 @@ class Folder:
         return 0o640 if self.group_readable else 0o600
 
     def prepare(self) -> None:
-        """Make the folder, and set its mode whatever the umask."""
+        """Make the folder, and set its mode whatever the umask. One that has the mode may be another user's, or read-only now."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self.path.chmod(0o750 if self.group_readable else 0o700)
+        mode = 0o750 if self.group_readable else 0o700
+        if self.path.stat().st_mode & 0o777 != mode:
+            self.path.chmod(mode)
 
 
 def deliver_transcript(outbox: Folder, transcript: TranscriptRow) -> str:

@@ -55,10 +55,14 @@ def attention(
         found.append("no daemon runs here; start it with `medasrd run` or systemctl start medasrd")
     elif daemon["engine"] == "resting":
         found.append("the model process keeps dying; `medasrd doctor` looks for the cause")
-    if daemon and daemon["trouble"]:
+    if daemon and daemon["trouble"] == "DELIVERY":
+        found.append(
+            "finished files wait for outbox or quarantine, which is away, full or read-only; see `medasrd doctor`"
+        )
+    elif daemon and daemon["trouble"]:
         found.append(f"the worker waits ({daemon['trouble']}); disk full, database in use or a folder away")
     if intake and intake.problem:
-        found.append(f"the inbox is not served: {intake.problem}")
+        found.append(f"the inbox is not served: {intake.problem}; see `medasrd doctor`")
     if not enough_space:
         found.append("too little free space (intake.min_free_bytes); nothing more is taken in")
     if counts[JobState.QUARANTINED]:

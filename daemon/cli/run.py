@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 from daemon.cli.options import config_option, json_option, print_json
 from daemon.cli.session import say
+from medasr.errors import TransientError
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -41,6 +43,7 @@ def scan(config: Config, once: bool, as_json: bool) -> None:
     """Take in what lies in the inbox, transcribe it, then exit: 0 all transcribed, 3 some not, or something is left."""
     from daemon import assembly, logs, service
 
+    _require_writable(config)
     logs.configure(config.log.level, config.log.format, sys.stderr)
     with assembly.opened(config, once=once) as running:
         service.listen_to_signals(running)
@@ -56,6 +59,13 @@ def scan(config: Config, once: bool, as_json: bool) -> None:
     left = outcome["left_in_inbox"].keys() - NO_RECORDINGS
     complete = not outcome["waiting"] and not left and not outcome["problem"]
     sys.exit(0 if complete and outcome["ended"]["quarantined"] <= 0 else 3)
+
+
+def _require_writable(config: Config) -> None:
+    """Raise TransientError when what is transcribed cannot be delivered: a daemon waits until it can, a scan would never end."""
+    for folder in (config.paths.outbox, config.paths.quarantine):
+        if folder.is_dir() and not os.access(folder, os.W_OK):
+            raise TransientError(f"{folder} cannot be written to now; `medasrd doctor` says how to mend it")
 
 
 def scan_outcome(before: dict[JobState, int], after: dict[JobState, int], intake: IntakeStatus) -> dict[str, Any]:

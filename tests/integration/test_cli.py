@@ -255,6 +255,14 @@ class TestExitCodes:
             ended = run(*command, "--config", filled.config)
         assert (ended.code, "stop it first" in ended.err) == (75, True)
 
+    def test_75_a_scan_could_not_deliver_what_it_transcribes(
+        self, run: Run, new_home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        outbox = load_config(new_home).paths.outbox
+        monkeypatch.setattr(os, "access", lambda path, _: path != outbox)  # as on a read-only mount, for root too
+        ended = run("scan", "--config", new_home)
+        assert (ended.code, f"{outbox} cannot be written to now" in ended.err) == (75, True)
+
     def test_1_what_was_asked_for_is_not_possible(self, run: Run, filled: Filled) -> None:
         ended = run("jobs", "cancel", filled.done[:8], "--config", filled.config)
         assert (ended.code, ended.out) == (1, "")

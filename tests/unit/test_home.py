@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -69,6 +70,32 @@ class TestPreparing:
         (config.paths.samples / "file").touch()
         prepare(config)
         assert (config.paths.samples / "file").exists()
+
+    def test_an_outbox_that_is_read_only_now_keeps_nothing_from_starting(
+        self, config: Config, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        prepare(config)
+        config.paths.outbox.chmod(0o755)
+        chmod = Path.chmod
+
+        def read_only(path: Path, mode: int) -> None:
+            if path == config.paths.outbox:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            chmod(path, mode)
+
+        monkeypatch.setattr(Path, "chmod", read_only)
+        prepare(config)
+
+    def test_the_outbox_s_other_bits_are_the_hospital_s(self, config: Config) -> None:
+        prepare(config)
+        config.paths.outbox.chmod(0o2700)
+        prepare(config)
+        assert stat.S_IMODE(config.paths.outbox.stat().st_mode) == 0o2700
+
+    def test_a_file_in_the_outbox_s_place_is_named(self, config: Config) -> None:
+        config.paths.outbox.touch()
+        with pytest.raises(ConfigurationError, match=rf"{config.paths.outbox} cannot be made or given its mode"):
+            prepare(config)
 
     @pytest.mark.parametrize("mode", [0o750, 0o705, 0o777, 0o701])
     def test_a_state_that_others_could_have_read_is_refused_with_what_to_do(self, config: Config, mode: int) -> None:
