@@ -25,9 +25,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: $(VENV)/.ready ## Start the daemon on a fresh home, transcribe the samples, show what came of it
 	@$(BIN)/python samples/demo.py --home .demo --models $(MODELS)
 
+run: export MEDASRD_PATHS__MODELS := $(CURDIR)/$(MODELS)
 run: $(VENV)/.ready ## Run the daemon in the foreground on .home
 	@$(BIN)/medasrd init .home
 	@$(BIN)/medasrd models pull --config .home/config.toml
+	@echo "drop recordings into .home/inbox; Ctrl-C stops the daemon"
 	@$(BIN)/medasrd run --config .home/config.toml
 
 test: $(VENV)/.ready ## Run all tests
