@@ -23,7 +23,7 @@ _IMPORT_ROOT = Path(__file__).resolve().parents[2]
 
 #: OpenMP's threads wait by spinning unless told otherwise; on a machine that does anything else beside, two of them spinning for
 #: each other's core made a transcription take 85 s instead of 19.
-_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class EngineProcess:
@@ -40,7 +40,7 @@ class EngineProcess:
             stderr=subprocess.DEVNULL,
             bufsize=0,
             process_group=0,
-            env=_ENVIRONMENT | os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            env=ENVIRONMENT | os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
         )
         self._pipes = [pipe for pipe in (self._process.stdin, self._process.stdout) if pipe is not None]
         self._stdin, self._stdout = (pipe.fileno() for pipe in self._pipes)
