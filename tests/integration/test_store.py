@@ -232,6 +232,14 @@ class TestTranscripts:
             for hostile in ("chest OR", "text:pain", "NEAR(chest", 'pain"', "*", "-", "(", "'; DROP TABLE jobs", ""):
                 transcripts.search(session, hostile, limit=9)
 
+    def test_of_very_many_matches_the_newest_are_ranked(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(transcripts, "RANKED", 2)
+        for name, words in (("a", "pain pain pain"), ("b", "some pain in the left knee"), ("c", "pain pain")):
+            receive(store, copy(name))
+            finish(store, claim_next(store), words)
+        with store.read() as session:
+            assert [found.name for found in transcripts.search(session, "pain", limit=9)] == ["c", "b"]
+
     def test_terms_are_counted_over_recordings_and_found_again(self, store: Store) -> None:
         receive(store, copy("a.wav"), copy("b.wav"))
         finish(
