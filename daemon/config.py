@@ -1,239 +1,34 @@
-"""config.toml and ``MEDASRD_SECTION__KEY`` → one typed, validated object.
-
-The models below are the only place where an option is named: the documented default at the repository's root, and every
-``config.toml`` that ``medasrd init`` writes, is rendered from them (:mod:`daemon.config_template`).
-"""
+"""config.toml and ``MEDASRD_SECTION__KEY`` → one typed, validated object. The options themselves: :mod:`daemon.sections`."""
 
 from __future__ import annotations
 
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from daemon.crontab import DISABLED, parse_crontab
+from daemon.sections import (
+    Decode,
+    Engine,
+    Evaluation,
+    Intake,
+    Jobs,
+    LexiconOptions,
+    Log,
+    Model,
+    Outbox,
+    Paths,
+    Quality,
+    Schedule,
+    Speech,
+)
 from medasr.errors import ConfigurationError
 
 #: Where the configuration is looked for when neither ``--config`` nor ``MEDASRD_CONFIG`` names it.
 DEFAULT_CONFIG_PATH = Path("/etc/medasr/config.toml")
-
-Seconds = Annotated[float, Field(gt=0)]
-
-
-def _is_crontab(expression: str) -> str:
-    if expression != DISABLED:
-        parse_crontab(expression)
-    return expression
-
-
-def _is_language_code(code: str) -> str:
-    if not (code.isascii() and code.isalpha() and code.islower() and len(code) in {2, 3}):
-        raise ValueError(f'"{code}" is no language code; two or three small letters, e.g. "en" or "de"')
-    return code
-
-
-LanguageCode = Annotated[str, AfterValidator(_is_language_code)]
-CrontabString = Annotated[str, AfterValidator(_is_crontab)]
-
-
-class Section(BaseModel):
-    """A table of config.toml: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Paths(Section):
-    """Folders. Relative ones count from the folder of this file."""
-
-    inbox: Path = Field(Path("inbox"), description="Where people drop recordings. May be a network share.")
-    outbox: Path = Field(Path("outbox"), description="Where NAME.txt, .json, .srt and .vtt appear.")
-    quarantine: Path = Field(
-        Path("quarantine"), description="Recordings that cannot be transcribed, each with NAME.error.json."
-    )
-    state: Path = Field(
-        Path("state"), description="Database and our copies of the recordings. Must be on a local disk."
-    )
-    models: Path = Field(Path("state/models"), description="Model weights; homes may share them.")
-
-    @property
-    def database(self) -> Path:
-        """The SQLite file."""
-        return self.state / "medasr.db"
-
-    @property
-    def spool(self) -> Path:
-        """Our copies of the recordings."""
-        return self.state / "spool"
-
-    @property
-    def samples(self) -> Path:
-        """Normalized samples, between decoder and model only."""
-        return self.state / "samples"
-
-    @property
-    def backups(self) -> Path:
-        """Copies of the database, made before every migration and by ``medasrd db backup``."""
-        return self.state / "backups"
-
-    @model_validator(mode="after")
-    def _folders_do_not_overlap(self) -> Paths:
-        """Refuse folders inside the inbox, by whatever link: their content would be taken in again (a known crash loop elsewhere)."""
-        problems = []
-        inbox = self.inbox.resolve()
-        for name in ("outbox", "quarantine", "state", "models"):
-            folder: Path = getattr(self, name).resolve()
-            if folder == inbox or folder.is_relative_to(inbox):
-                problems.append(f"paths.{name} = {folder} lies inside paths.inbox = {inbox}; move it out")
-            elif inbox.is_relative_to(folder):
-                problems.append(f"paths.inbox = {inbox} lies inside paths.{name} = {folder}; move it out")
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-
-class Intake(Section):
-    """How a file in the inbox becomes a recording."""
-
-    settle_seconds: Seconds = Field(
-        5.0, description="A file is taken when its size and modification time have not changed for this long."
-    )
-    rescan_seconds: Seconds = Field(
-        2.0, description="How often the inbox is read; the watcher only wakes this earlier."
-    )
-    polling: Literal["auto", "always", "never"] = Field(
-        "auto",
-        description="Do without inotify: auto finds network mounts (cifs, nfs, fuse ...) under the inbox by itself.",
-    )
-    extensions: tuple[str, ...] = Field(
-        ("wav", "wave", "flac", "ogg", "oga", "opus", "mp3"),
-        description="Names to take; others are ignored and counted. What a file is, its content decides.",
-    )
-    max_bytes: int = Field(8 * 2**30, gt=0, description="Larger files stay in the inbox (TOO_BIG).")
-    max_seconds: Seconds = Field(
-        12 * 3600.0, description="Longer recordings are quarantined as TOO_LONG before decoding."
-    )
-    min_free_bytes: int = Field(2**30, ge=0, description="Below this much free space nothing more is taken in.")
-    truncated: Literal["quarantine", "transcribe"] = Field(
-        "quarantine",
-        description="A WAV holding less than its header promises: set aside, or transcribe what is there and flag it.",
-    )
-    empty_warning_seconds: Seconds = Field(
-        600.0, description="An empty file older than this is named in `medasrd status`."
-    )
-
-
-class Decode(Section):
-    """Limits for the process that opens a recording's bytes."""
-
-    memory_bytes: int = Field(1536 * 2**20, gt=2**28, description="Address space beyond what the process has at start.")
-    seconds_floor: Seconds = Field(60.0, description="Shortest time limit for one file.")
-    speed_floor: Seconds = Field(4.0, description="A file may take its own length divided by this, if that is longer.")
-
-
-class Model(Section):
-    """Which weights transcribe, and how they are loaded."""
-
-    base: str = Field(
-        "whisper-base",
-        description="A pack (whisper-base, whisper-tiny.en), a hub id at a 40-hex revision (openai/whisper-medium@REVISION), or a directory.",
-    )
-    adapter: str = Field(
-        "", description="Directory of a LoRA adapter to apply, counted from the folder of this file; empty for none."
-    )
-    precision: Literal["auto", "nf4", "bf16", "fp16", "fp32"] = Field(
-        "auto", description="auto: nf4 with bf16 arithmetic on CUDA; on a CPU bf16 where the cores have it, else fp32."
-    )
-    device: Literal["auto", "cuda", "cpu"] = Field("auto", description="auto: CUDA when there is one.")
-    language: LanguageCode = Field("en", description="ISO 639-1 code of the language spoken.")
-    batch_size: int = Field(
-        8, ge=1, le=256, description="Windows decoded together; halved by itself when memory runs out."
-    )
-    threads: int = Field(0, ge=0, description="CPU threads for the model; 0 for one per core.")
-
-
-class Engine(Section):
-    """The process that holds the weights."""
-
-    hang_seconds: Seconds = Field(
-        600.0, description="Without a sign of progress for this long it is killed and restarted."
-    )
-    load_seconds: Seconds = Field(900.0, description="How long loading the weights may take.")
-    idle_unload_seconds: float = Field(
-        900.0, ge=0, description="With nothing to do for this long the weights leave memory; 0 keeps them."
-    )
-    backlog_seconds: Seconds = Field(
-        3600.0, description="Decoded audio kept ready for the model; decoding waits beyond it, so memory stays bounded."
-    )
-
-
-class Speech(Section):
-    """Voice activity: what is handed to the model at all."""
-
-    threshold: float = Field(
-        0.5, gt=0, lt=1, description="Speech probability from which a 32 ms frame counts as speech."
-    )
-    min_speech_seconds: Seconds = Field(0.25, description="Shorter bursts are not speech.")
-    min_silence_seconds: Seconds = Field(0.5, description="Shorter pauses do not end a span.")
-    pad_seconds: float = Field(0.2, ge=0, description="Kept on both sides of a span.")
-    join_seconds: float = Field(3.0, ge=0, description="Spans with a pause up to this are decoded in one window.")
-
-
-class Quality(Section):
-    """Figures beyond which a segment makes its transcript NEEDS_REVIEW."""
-
-    max_compression_ratio: float = Field(2.4, gt=1, description="Above it the text repeats itself (LOOP).")
-    min_log_probability: float = Field(-0.5, lt=0, description="Below it the model was guessing (LOW_CONFIDENCE).")
-    max_no_speech_probability: float = Field(
-        0.6, gt=0, lt=1, description="Above it, with low confidence, the segment is not speech (NOT_SPEECH)."
-    )
-    max_words_per_second: float = Field(6.0, gt=0, description="Above it nobody can have said it (TOO_FAST).")
-    max_uncovered_seconds: Seconds = Field(
-        1.5, description="The longest stretch of speech that may have no text (LOW_COVERAGE)."
-    )
-
-
-class LexiconOptions(Section):
-    """Medical terms."""
-
-    extra: tuple[Path, ...] = Field((), description="Your own CSV files (term,category,variants), read after ours.")
-
-
-class Outbox(Section):
-    """The files that people read."""
-
-    group_readable: bool = Field(
-        False,
-        description="Let the service's group read outbox and quarantine (0640 and 0750 instead of 0600 and 0700).",
-    )
-
-
-class Jobs(Section):
-    """The queue."""
-
-    max_attempts: int = Field(3, ge=1, le=100, description="After this many the recording is quarantined (ATTEMPTS).")
-    retry_seconds: Seconds = Field(
-        30.0, description="Wait before the second attempt; doubled each time, at most one hour."
-    )
-
-
-class Schedule(Section):
-    """What is done by itself, as crontab(5) strings in local time; "disable" for never."""
-
-    backup: CrontabString = Field("15 2 * * *", description="Copy the database into state/backups.")
-    keep_backups: int = Field(7, ge=1, description="So many of these copies are kept.")
-    check: CrontabString = Field("45 3 * * 0", description="Check the database's integrity; damage shows in the log.")
-
-
-class Log(Section):
-    """What the daemon says. Never a file name, a text or a term."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level written.")
-    format: Literal["auto", "json", "text"] = Field(
-        "auto", description="auto: text on a terminal, else one JSON object a line."
-    )
 
 
 class Config(BaseSettings):
@@ -257,6 +52,7 @@ class Config(BaseSettings):
     lexicon: LexiconOptions = LexiconOptions()
     outbox: Outbox = Outbox()
     jobs: Jobs = Jobs()
+    evaluation: Evaluation = Evaluation()
     schedule: Schedule = Schedule()
     log: Log = Log()
 
@@ -325,11 +121,20 @@ def _absolute(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     model = document.get("model", {})
     if isinstance(model, dict) and isinstance(model.get("adapter"), str) and model["adapter"]:
         document = {**document, "model": {**model, "adapter": str(_anchor(model["adapter"], folder))}}
+    evaluation = document.get("evaluation", {})
+    if isinstance(evaluation, dict) and isinstance(source := evaluation.get("dataset"), str):
+        document = {**document, "evaluation": {**evaluation, "dataset": _anchor_dataset(source, folder)}}
     lexicon = document.get("lexicon", {})
     if isinstance(lexicon, dict) and isinstance(lexicon.get("extra"), list):
         extra = [_anchor(item, folder) if isinstance(item, str) else item for item in lexicon["extra"]]
         document = {**document, "lexicon": {**lexicon, "extra": extra}}
     return document
+
+
+def _anchor_dataset(source: str, folder: Path) -> str:
+    """A dataset that is no hub id: a folder or manifest, counted from the folder of the file where it exists there."""
+    path = _anchor(source, folder)
+    return str(path) if source and path.exists() else source
 
 
 def _resolve(paths: Paths, folder: Path) -> Paths:

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from daemon.config import Config, Section
+from daemon.config import Config
+from daemon.sections import Section
 
 #: Of a file that is to be edited.
 HEADING = "# medasr configuration. Every option is shown with its default; delete what you do not change."

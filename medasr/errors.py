@@ -10,6 +10,8 @@
         ├── ConfigurationError    exit 78
         ├── ModelError            weights missing, altered, unsafe or of the wrong kind
         │   └── PackUnavailable   neither the package index nor the hub could give the weights
+        ├── DatasetError          the dataset cannot be read at all, or holds nothing to use
+        ├── NotComparable         two scores were not made the same way, so no difference is told
         ├── StoreError            database missing, newer than the program, or damaged; exit 10
         └── AlreadyRunning        another daemon holds this home; exit 75
 
@@ -96,6 +98,14 @@ class PackUnavailable(ModelError):  # noqa: N818 - reads as the state it reports
     """Neither the package index nor the hub could give the weights."""
 
     exit_code = 75
+
+
+class DatasetError(FatalError):
+    """The dataset cannot be read at all, or holds nothing that could be used; single bad entries are counted, never raised."""
+
+
+class NotComparable(FatalError):  # noqa: N818 - reads as the state it reports
+    """Two scores were not made the same way (recipe, utterances or references differ), so no difference between them is told."""
 
 
 class StoreError(FatalError):

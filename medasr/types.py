@@ -1,4 +1,6 @@
-"""What flows through medasr: frozen, keyword-only dataclasses, in the order in which the data moves.
+"""What flows through medasr while it transcribes: frozen, keyword-only dataclasses, in the order in which the data moves.
+
+What flows while it is measured stands in :mod:`medasr.dataset.utterance`, :mod:`medasr.metrics.scores` and :mod:`medasr.evaluation`.
 
 Times are seconds from the start of the recording, levels are dB relative to full scale (dBFS), probabilities lie in 0..1.
 """

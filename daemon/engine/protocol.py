@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from daemon.config import Model, Quality, Speech
+from daemon.sections import Model, Quality, Speech
 from medasr.errors import EngineError
 from medasr.types import ModelVersion, Transcript
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from daemon.config import Model, Quality, Speech
 from daemon.engine.child import load_recognizer
 from daemon.engine.engine import Engine
 from daemon.engine.host import EngineHost, transcribe_all
 from daemon.engine.protocol import Completed, EngineOptions, Reply, Transcribe
+from daemon.sections import Model, Quality, Speech
 from medasr.audio import normalize
 from medasr.errors import ModelError
 from medasr.types import SAMPLE_RATE, VerdictKind

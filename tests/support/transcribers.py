@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
-from daemon.config import Model, Quality, Speech
 from daemon.engine.child import main
 from daemon.engine.engine import Recognizer
 from daemon.engine.protocol import EngineOptions
+from daemon.sections import Model, Quality, Speech
 from medasr.errors import ModelError
 from medasr.quality import QualityThresholds
 from medasr.recognition import assemble

@@ -20,9 +20,20 @@ HOMES = {
     "bitsandbytes": ("medasr/whisper/",),
     "transformers": ("medasr/whisper/", "medasr/packs"),
     "silero_vad": ("medasr/speech.py",),
+    "datasets": ("medasr/dataset/",),
+    "pyarrow": ("medasr/dataset/",),
+    "jiwer": ("medasr/metrics/",),
+    "whisper_normalizer": ("medasr/text/",),
+    "sklearn": ("medasr/preparation/",),
+    "librosa": ("medasr/exploration/",),
+    "matplotlib": ("medasr/exploration/", "daemon/report/"),
+    "jinja2": ("medasr/exploration/", "daemon/report/"),
 }
 #: never at a module's top outside the modules that only a model process imports
-HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "librosa", "onnxruntime", "silero_vad"}
+HEAVY = {
+    *("torch", "transformers", "peft", "bitsandbytes", "librosa", "onnxruntime", "silero_vad"),
+    *("datasets", "pyarrow", "sklearn", "matplotlib", "jiwer", "jinja2", "whisper_normalizer"),
+}
 #: modules that only the model process imports
 MODEL_PROCESS = ("medasr/whisper/",)
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.config import Config, Model, Quality, Speech
+from daemon.config import Config
 from daemon.engine.protocol import (
     MAX_FRAME_BYTES,
     Cancel,
@@ -37,6 +37,7 @@ from daemon.engine.protocol import (
     engine_options,
     frame,
 )
+from daemon.sections import Model, Quality, Speech
 from medasr.errors import EngineError
 from medasr.types import Concern, ModelVersion, Segment, SpeechSpan, Transcript, Verdict, VerdictKind
 

@@ -1,0 +1,1 @@
+"""Evaluations: planned, run on the path that serves, resumed, filed."""

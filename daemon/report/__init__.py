@@ -1,0 +1,1 @@
+"""Trends over evaluations, and what the service itself saw."""

@@ -1,0 +1,1 @@
+"""The medical dataset: from hub, folder or manifest to utterances."""

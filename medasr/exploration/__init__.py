@@ -1,0 +1,1 @@
+"""What a dataset looks like: figures and plots in one report."""

@@ -1,0 +1,1 @@
+"""Word and character error rates, medical term accuracy, and how sure they are."""

@@ -1,0 +1,1 @@
+"""From a dataset to what is fit for training: measured, filtered, counted."""

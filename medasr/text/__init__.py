@@ -1,0 +1,1 @@
+"""Named, versioned text normalizers: what counts as the same text."""
