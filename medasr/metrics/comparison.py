@@ -1,0 +1,104 @@
+"""Two models on the same utterances: paired differences, and what changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medasr.errors import NotComparable
+from medasr.metrics.bootstrap import METRICS, clusters, draw, estimate, rates
+from medasr.metrics.scores import HIGHER_IS_BETTER, Estimate, ScoredUtterance, TermOutcomeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """What became of a metric from the first model to the second."""
+
+    metric: str
+    points: Estimate  #: second minus first, in percentage points
+    probability_better: float | None  #: share of the resamples in which the second is better; ties count half
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangedUtterance:
+    """An utterance that the two models wrote differently, after normalization."""
+
+    first: ScoredUtterance
+    second: ScoredUtterance
+
+    @property
+    def more_errors(self) -> int:
+        """Normalized word errors of the second beyond the first's; negative for an improvement."""
+        return self.second.normalized_words.errors - self.first.normalized_words.errors
+
+    @property
+    def fewer_terms(self) -> int:
+        """Terms that the second missed or invented beyond the first."""
+        return _term_errors(self.second) - _term_errors(self.first)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two models on the same utterances."""
+
+    differences: dict[str, Difference]
+    changed: tuple[ChangedUtterance, ...]  #: worst for the second model first
+
+
+def compare(
+    first: Sequence[ScoredUtterance], second: Sequence[ScoredUtterance], *, samples: int = 1000, seed: int = 0
+) -> Comparison:
+    """Compare two models, drawing the same speakers (or utterances) for both.
+
+    Raise NotComparable unless both scored the same utterances with the same normalized references.
+    """
+    first, second = (sorted(scored, key=lambda one: one.id) for scored in (first, second))
+    _require_same(first, second)
+    _, membership = clusters(first)
+    count = max(membership) + 1
+    weights = np.vstack([np.ones((1, count)), draw(count, samples, seed)])
+    before, after = rates(first, membership, weights), rates(second, membership, weights)
+    differences = {}
+    for metric in METRICS:
+        points = after[metric] - before[metric]
+        differences[metric] = Difference(
+            metric=metric,
+            points=estimate(points[0], points[1:]),
+            probability_better=_share_better(metric, points[1:]),
+        )
+    pairs = [ChangedUtterance(first=one, second=other) for one, other in zip(first, second, strict=True)]
+    changed = [pair for pair in pairs if pair.first.normalized_hypothesis != pair.second.normalized_hypothesis]
+    changed.sort(key=lambda pair: (-pair.fewer_terms, -pair.more_errors, pair.first.id))
+    return Comparison(differences=differences, changed=tuple(changed))
+
+
+def _require_same(first: Sequence[ScoredUtterance], second: Sequence[ScoredUtterance]) -> None:
+    if not first and not second:
+        raise NotComparable("neither evaluation has utterances; evaluate both models on a dataset with references")
+    one, other = ({scored.id: scored.normalized_reference for scored in side} for side in (first, second))
+    if one.keys() != other.keys():
+        raise NotComparable(
+            f"the utterances differ: {len(one.keys() - other.keys())} are only in the first, "
+            f"{len(other.keys() - one.keys())} only in the second; evaluate both with the same dataset, split and limit"
+        )
+    if different := sum(one[key] != other[key] for key in one):
+        raise NotComparable(
+            f"the references of {different} utterances differ; evaluate both with the same dataset and normalizer"
+        )
+
+
+def _share_better(metric: str, points: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float | None:
+    known = points[~np.isnan(points)]
+    if not len(known):
+        return None
+    better = known > 0 if metric in HIGHER_IS_BETTER else known < 0
+    return float(np.mean(better) + np.mean(known == 0) / 2)
+
+
+def _term_errors(scored: ScoredUtterance) -> int:
+    return sum(term.kind is not TermOutcomeKind.CORRECT for term in scored.terms)

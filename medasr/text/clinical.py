@@ -1,0 +1,198 @@
+"""What counts as the same clinical text: the rules of clinical-en.
+
+They start from those of Whisper's English normalizer (Radford et al. 2022, https://arxiv.org/abs/2212.04356, appendix C), of which
+numbers and spellings are used, without what does harm in a clinic: there "oh" is the number 0, the unit "mm" a hesitation, "ST" a
+saint, and what stands in parentheses is not counted at all. Units and doses have one form, and nothing that carries meaning falls
+away: no negation, no number, no unit. The reasons by example: docs/text.md.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import Any
+
+#: No word, and unknown to the rules for numbers, which would take "oh" for 0.
+_OH = "ohzz"
+
+_WORDS = {
+    "ok": "okay",
+    "mum": "mom",
+    "mums": "moms",
+    "alright": "all right",
+    "yep": "yeah",
+    "wanna": "want to",
+    "gonna": "going to",
+    "gotta": "got to",
+    "kinda": "kind of",
+    "sorta": "sort of",
+    "dunno": "do not know",
+    "cannot": "can not",
+    "dr": "doctor",
+    "mr": "mister",
+    "mrs": "missus",
+    "oh": _OH,
+}
+_UNITS = {
+    "milligram": "mg",
+    "mgs": "mg",
+    "microgram": "mcg",
+    "mcgs": "mcg",
+    "ug": "mcg",
+    "μg": "mcg",
+    "gram": "g",
+    "kilogram": "kg",
+    "kilo": "kg",
+    "kgs": "kg",
+    "milliliter": "ml",
+    "millilitre": "ml",
+    "mls": "ml",
+    "liter": "l",
+    "litre": "l",
+    "millimeter": "mm",
+    "millimetre": "mm",
+    "centimeter": "cm",
+    "centimetre": "cm",
+    "celsius": "c",
+    "centigrade": "c",
+    "fahrenheit": "f",
+}
+_CONTRACTIONS = (
+    (r"\bwon't\b", "will not"),
+    (r"\bcan't\b", "can not"),
+    (r"\blet's\b", "let us"),
+    (r"\bshan't\b", "shall not"),
+    (r"n't\b", " not"),
+    (r"'re\b", " are"),
+    (r"'ll\b", " will"),
+    (r"'ve\b", " have"),
+    (r"\bi'm\b", "i am"),
+    (r"'d\b", " would"),
+    # Elsewhere 's is a possessive: the mother's knee is no "mother is knee".
+    (r"\b(it|he|she|that|what|there|here|where|who|how)'s\b", r"\1 is"),
+)
+#: British → American, where it is a matter of whole families of words.
+_SPELLINGS = (
+    ("aem", "em"),
+    ("oedem", "edem"),
+    ("oesoph", "esoph"),
+    ("rrhoea", "rrhea"),
+    ("pnoea", "pnea"),
+    ("paed", "ped"),
+    ("gynaec", "gynec"),
+    ("anaesth", "anesth"),
+    ("caesar", "cesar"),
+    ("faec", "fec"),
+    ("foet", "fet"),
+    ("oestr", "estr"),
+)
+_FILLERS = re.compile(r"\b(?:h+m+|mhm|uh+|u+m+|erm)\b")
+
+
+def normalize_clinical(text: str) -> str:
+    """Give the form in which two texts are compared: lower-case words and numbers with one space between them.
+
+    Any text is accepted; the result may be empty. Normalizing twice changes nothing more.
+    """
+    before, normalized = "", text
+    # One rule can make way for another ("kilo gram"), so they are applied until nothing changes; real texts need one pass.
+    for _ in range(8):
+        if normalized == before:
+            break
+        before, normalized = normalized, _pass(normalized)
+    return normalized
+
+
+def _pass(text: str) -> str:
+    text = _plain(text)
+    for pattern, replacement in _CONTRACTIONS:
+        text = re.sub(pattern, replacement, text)
+    text = text.replace("'", "")
+    text = _FILLERS.sub(" ", text)
+    text = _signs(text)
+    text = " ".join(_WORDS.get(word, word) for word in text.split())
+    text = _numbers()(text)
+    text = _separate(text)
+    return " ".join(_spell(word) for word in _join_letters(text)).replace(_OH, "oh")
+
+
+def _plain(text: str) -> str:
+    """Fold case, composed characters, accents, apostrophes and digits of other scripts."""
+    text = unicodedata.normalize("NFKC", text).lower().replace("µ", "μ").replace("°", " degrees ")
+    text = re.sub("[’‘`´ʼ]", "'", text)
+    text = re.sub(r"\s+'", "'", text)
+    decomposed = unicodedata.normalize("NFKD", text)
+    kept = (
+        character
+        for character in decomposed
+        if unicodedata.category(character) not in ("Mn", "Cc", "Cf") or character.isspace()
+    )
+    return "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in kept)
+
+
+def _signs(text: str) -> str:
+    """Write out the signs that mean something and drop the others; a full stop stays within a number only."""
+    text = re.sub(r"\b((?:[a-z]\.){2,})", lambda match: match[1].replace(".", "") + " ", text)  # e.c.g.
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)  # 1,000
+    text = re.sub(r"(?<=\d)\s*/\s*(?=\d)", " over ", text)  # 120/80
+    text = re.sub(r"(?<=[a-zμ])/(?=(?:kg|ml|l|dl|day|hour|min|minute)\b)", " per ", text)  # mg/kg
+    text = re.sub(r"(?<=\d)\s*[-\u2010-\u2014]\s*(?=\d)", " to ", text)  # 5-10
+    text = re.sub(r"(?<![^\s(])[-\u2212](?=\d)", "minus ", text)
+    text = re.sub(r"(?<!\d)\.(?=\d)", " 0.", text)
+    text = re.sub(r"\.(?!\d)", " ", text)
+    text = text.replace("%", " percent ")
+    return re.sub(r"[^\w\s.]|_", " ", text)
+
+
+@cache
+def _numbers() -> Any:
+    """Whisper's rules for spoken numbers: "zero point five" → 0.5."""
+    from whisper_normalizer.english import EnglishNumberNormalizer
+
+    return EnglishNumberNormalizer()
+
+
+@cache
+def _american() -> Any:
+    from whisper_normalizer.english import EnglishSpellingNormalizer
+
+    return EnglishSpellingNormalizer()
+
+
+def _separate(text: str) -> str:
+    """A number and its unit are two words, however they were written; a number has one form."""
+    text = text.replace("%", " percent ")
+    text = re.sub(r"(?<!\S)-(?=\d)", "minus ", text)  # the rules for numbers made a sign of the word
+    text = re.sub(r"(?<!\S)\.(?=\d)", "0.", text)
+    text = re.sub(r"(\d+\.\d*?)0+\b", r"\1", text)  # 5.0
+    text = re.sub(r"\.(?!\d)", " ", text)
+    text = re.sub(r"[^\w\s.]", " ", text)
+    text = re.sub(r"(?<=\d)(?=(?:mg|mcg|μg|ug|g|kg|ml|l|dl|mm|cm|mmhg|bpm|c|f)\b)", " ", text)
+    text = re.sub(r"\b(?:mm hg|millimet(?:er|re)s of mercury)\b", "mmhg", text)
+    text = re.sub(r"\bbeats (?:per|a) minute\b", "bpm", text)
+    return re.sub(r"(?<!\d )\bmm+\b(?! ?hg)", " ", text)  # a unit behind a number, a hesitation elsewhere
+
+
+def _join_letters(text: str) -> list[str]:
+    """Join what was spelled out (E C G). "a" and "i" are words, unless three or more letters stand together."""
+    words: list[str] = []
+    letters: list[str] = []
+    for word in [*text.split(), ""]:
+        if len(word) == 1 and "a" <= word <= "z" and not (words and not letters and words[-1][-1].isdigit()):
+            letters.append(word)
+            continue
+        spelled = len(letters) >= 3 or (len(letters) == 2 and not {"a", "i"} & set(letters))
+        words += ["".join(letters)] if spelled else letters
+        letters = []
+        if word:
+            words.append(word)
+    return words
+
+
+def _spell(word: str) -> str:
+    """American spelling, and one symbol for each unit."""
+    for british, american in _SPELLINGS:
+        word = word.replace(british, american)
+    word = _american()(word)
+    return _UNITS.get(word) or (_UNITS.get(word[:-1]) if word.endswith("s") else None) or word
