@@ -7,6 +7,8 @@
     recordings 1 ── n jobs            at most one of them active
     recordings 1 ── n transcripts     one for each model version
     transcripts 1 ── n segments, term_hits
+    model_versions 1 ── n evaluations
+    evaluations 1 ── n evaluation_utterances
     schedule_runs                     one for each slot
     audit                             append-only, hash-chained
 
@@ -236,6 +238,54 @@ class TermHitRow(Base):
     start: Mapped[float]
     end: Mapped[float]
     confidence: Mapped[float]
+
+
+class EvaluationRow(Base):
+    """A finished evaluation; see :class:`medasr.evaluation.EvaluationReport`."""
+
+    __tablename__ = "evaluations"
+    __table_args__ = (CheckConstraint("\"trigger\" IN ('manual', 'scheduled')", name="evaluation_trigger"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(unique=True)  #: what makes it the same evaluation when it is filed again
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"), index=True)
+    model_label: Mapped[str]
+    trigger: Mapped[str]
+    dataset: Mapped[str]  #: for people
+    dataset_sha256: Mapped[str]
+    recipe_sha256: Mapped[str] = mapped_column(index=True)
+    recipe: Mapped[dict[str, Any]]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime] = mapped_column(index=True)
+    device: Mapped[str]
+    engine_seconds: Mapped[float]
+    audio_seconds: Mapped[float]
+    scores: Mapped[dict[str, Any]]  #: without those of single terms
+    terms: Mapped[dict[str, Any]]  #: of each term, how often it was correct, missed and invented
+    normalized_wer_by_normalizer: Mapped[dict[str, Any]]
+    exclusions: Mapped[list[Any]]
+    leaks: Mapped[list[Any]]
+    versions: Mapped[dict[str, Any]]
+
+    model_version: Mapped[ModelVersionRow] = relationship()
+
+
+class EvaluationUtteranceRow(Base):
+    """One utterance of an evaluation; see :class:`medasr.metrics.scores.ScoredUtterance`. Its texts are patients' words."""
+
+    __tablename__ = "evaluation_utterances"
+
+    evaluation_id: Mapped[int] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True)
+    utterance_id: Mapped[str] = mapped_column(primary_key=True)
+    speaker: Mapped[str | None]
+    seconds: Mapped[float]
+    reference: Mapped[str]
+    hypothesis: Mapped[str]
+    normalized_reference: Mapped[str]
+    normalized_hypothesis: Mapped[str]
+    counts: Mapped[dict[str, Any]]  #: hits, substitutions, deletions, insertions of words and characters
+    alignment: Mapped[list[Any]]  #: edit, words of the reference, words of the hypothesis
+    terms: Mapped[list[Any]]  #: term, category, kind, words of the reference, words of the hypothesis
 
 
 class ScheduleRun(Base):

@@ -1,0 +1,57 @@
+"""What the evaluations of the serving model found, read without SQLAlchemy, so that ``medasrd status`` answers at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from daemon.store.states import read_only_uri
+from medasr.errors import StoreError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """The figures of an evaluation that an alarm may be about, in percent; None where nothing could be counted."""
+
+    evaluation: int
+    at: datetime
+    recipe_sha256: str  #: measurements are comparable only where it is equal
+    scheduled: bool
+    normalized_wer: float | None
+    mta: float | None
+    term_precision: float | None
+
+
+_QUERY = """
+    SELECT id, ended_at, recipe_sha256, "trigger" = 'scheduled',
+        json_extract(scores, '$.normalized_wer.value'), json_extract(scores, '$.mta.value'),
+        json_extract(scores, '$.term_precision.value')
+    FROM evaluations WHERE "trigger" = 'scheduled' OR model_label = 'serving' ORDER BY ended_at, id
+"""
+
+
+def served_measurements(database: Path) -> list[Measurement]:
+    """Given the path of a database of this revision, return what was measured of the serving model, oldest first.
+
+    Raise StoreError when it cannot be read.
+    """
+    try:
+        with closing(sqlite3.connect(read_only_uri(database), uri=True, timeout=5.0)) as connection:
+            rows = connection.execute(_QUERY).fetchall()
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{database} cannot be read ({error}); `medasrd db check` says more") from error
+    return [
+        Measurement(
+            evaluation=number,
+            at=datetime.fromisoformat(at),
+            recipe_sha256=recipe,
+            scheduled=bool(scheduled),
+            normalized_wer=normalized_wer,
+            mta=mta,
+            term_precision=term_precision,
+        )
+        for number, at, recipe, scheduled, normalized_wer, mta, term_precision in rows
+    ]
