@@ -8,9 +8,9 @@ breaks nobody's trend.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medasr.metrics.scores import HEADLINE, HIGHER_IS_BETTER
 
@@ -80,7 +80,9 @@ class Series:
 
     letter: str  #: A, B ... Z, AA: how the series is called
     recipe: Recipe
-    changed: tuple[str, ...]  #: what is different from the series before it, in words; empty for the first
+    changed: tuple[
+        str, ...
+    ]  #: what is different from the recipe of the series before it, in words; empty for the first
     points: tuple[Point, ...]
 
     @property
@@ -100,7 +102,7 @@ def histories(evaluations: Sequence[EvaluationSummary]) -> tuple[Series, ...]:
     series: list[Series] = []
     for group in sorted(groups.values(), key=lambda group: _when(group[-1])):
         recipe = group[-1].recipe
-        changed = recipe_changes(series[-1].recipe, recipe) if series else ()
+        changed = recipe_changes(series[-1].points[-1].evaluation, group[-1]) if series else ()
         series.append(Series(letter=_letter(len(series)), recipe=recipe, changed=changed, points=_points(group)))
     return tuple(series)
 
@@ -117,23 +119,40 @@ def model_name(model: ModelVersion) -> str:
     return f"{model.base_id}{adapter}, {model.precision}{context}"
 
 
-def recipe_changes(before: Recipe, after: Recipe) -> tuple[str, ...]:
-    """Given two recipes, say what is different in a word or two each."""
+def recipe_changes(before: EvaluationSummary, after: EvaluationSummary) -> tuple[str, ...]:
+    """Given two evaluations, say in a few words each what is different in their recipes."""
+    old, new = before.recipe, after.recipe
     changes = []
-    if before.dataset_sha256 != after.dataset_sha256:
-        named = f" {before.dataset} → {after.dataset}" if before.dataset != after.dataset else "'s content"
-        changes.append(f"dataset{named}")
+    if old.dataset_sha256 != new.dataset_sha256:
+        renamed = old.dataset != new.dataset
+        changes.append(f"dataset {old.dataset} → {new.dataset}" if renamed else f"the content of {new.dataset}")
     for name in ("split", "part", "normalizer"):
-        if getattr(before, name) != getattr(after, name):
-            changes.append(f"{name} {getattr(before, name)} → {getattr(after, name)}")
-    if before.utterances_sha256 != after.utterances_sha256:
-        changes.append("the utterances scored")
-    if before.lexicon_sha256 != after.lexicon_sha256:
-        changes.append("the lexicon")
-    keys = sorted(before.decoding.keys() | after.decoding.keys())
-    if different := [key for key in keys if before.decoding.get(key) != after.decoding.get(key)]:
-        changes.append(f"decoding ({', '.join(different)})")
-    return tuple(changes)
+        if getattr(old, name) != getattr(new, name):
+            changes.append(f"{name} {getattr(old, name)} → {getattr(new, name)}")
+    if not changes and old.utterances_sha256 != new.utterances_sha256:
+        counts = before.scores.n_utterances, after.scores.n_utterances
+        differ = counts[0] != counts[1]
+        changes.append(
+            f"utterances {counts[0]} → {counts[1]}" if differ else f"which {counts[0]} utterances were scored"
+        )
+    if old.lexicon_sha256 != new.lexicon_sha256:
+        changes.append("the lexicon's terms")
+    return (*changes, *_decoding_changes(old.decoding, new.decoding))
+
+
+def _decoding_changes(old: Mapping[str, Any], new: Mapping[str, Any], of: str = "decoding") -> list[str]:
+    changes = []
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            changes += _decoding_changes(before, after, f"{of}.{name}")
+        elif before != after:
+            changes.append(f"{of}.{name} {_plain(before)} → {_plain(after)}")
+    return changes
+
+
+def _plain(value: Any) -> str:
+    return "none" if value is None else str(value)
 
 
 def _when(evaluation: EvaluationSummary) -> tuple[float, int]:
