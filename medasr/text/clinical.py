@@ -28,7 +28,6 @@ _WORDS = {
     "kinda": "kind of",
     "sorta": "sort of",
     "dunno": "do not know",
-    "cannot": "can not",
     "dr": "doctor",
     "mr": "mister",
     "mrs": "missus",
@@ -41,7 +40,6 @@ _UNITS = {
     "mcgs": "mcg",
     "ug": "mcg",
     "μg": "mcg",
-    "gram": "g",
     "kilogram": "kg",
     "kilo": "kg",
     "kgs": "kg",
@@ -60,7 +58,7 @@ _UNITS = {
 }
 _CONTRACTIONS = (
     (r"\bwon't\b", "will not"),
-    (r"\bcan't\b", "can not"),
+    (r"\bcan(?:'t| not)\b", "cannot"),
     (r"\blet's\b", "let us"),
     (r"\bshan't\b", "shall not"),
     (r"n't\b", " not"),
@@ -87,6 +85,11 @@ _SPELLINGS = (
     ("foet", "fet"),
     ("oestr", "estr"),
 )
+#: Words in which nothing is a number to be written: letters and digits together, unless they are a dose, and some words.
+_NAMES = re.compile(
+    r"(?<!\S)((?!\d+(?:\.\d+)?(?:mg|mcg|μg|ug|g|kg|ml|l|dl|mm|cm|mmhg|bpm|c|f|s|st|nd|rd|th)\b)"
+    r"(?=\S*\d)(?=\S*[^\W\d_])[\w.]+|tens|first|second|third)(?!\S)"
+)
 _FILLERS = re.compile(r"\b(?:h+m+|mhm|uh+|u+m+|erm)\b")
 
 
@@ -112,7 +115,7 @@ def _pass(text: str) -> str:
     text = _FILLERS.sub(" ", text)
     text = _signs(text)
     text = " ".join(_WORDS.get(word, word) for word in text.split())
-    text = _numbers()(text)
+    text = _write_numbers(text)
     text = _separate(text)
     return " ".join(_spell(word) for word in _join_letters(text)).replace(_OH, "oh")
 
@@ -137,12 +140,24 @@ def _signs(text: str) -> str:
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)  # 1,000
     text = re.sub(r"(?<=\d)\s*/\s*(?=\d)", " over ", text)  # 120/80
     text = re.sub(r"(?<=[a-zμ])/(?=(?:kg|ml|l|dl|day|hour|min|minute)\b)", " per ", text)  # mg/kg
-    text = re.sub(r"(?<=\d)\s*[-\u2010-\u2014]\s*(?=\d)", " to ", text)  # 5-10
+    text = re.sub(r"(?<![\d.])(\d+(?:\.\d+)?)\s*[-\u2010-\u2014]\s*(\d+(?:\.\d+)?)(?![\d.]*\d)", _range, text)
     text = re.sub(r"(?<![^\s(])[-\u2212](?=\d)", "minus ", text)
     text = re.sub(r"(?<!\d)\.(?=\d)", " 0.", text)
     text = re.sub(r"\.(?!\d)", " ", text)
     text = text.replace("%", " percent ")
     return re.sub(r"[^\w\s.]|_", " ", text)
+
+
+def _range(match: re.Match[str]) -> str:
+    """5-10 is a range; 19-9, which falls, is a name (CA 19-9)."""
+    joint = " to " if float(match[1]) < float(match[2]) else " "
+    return match[1] + joint + match[2]
+
+
+def _write_numbers(text: str) -> str:
+    """Write numbers as digits, but none in a name: Whisper's rules make "hba one c" of HbA1c and "1st aid" of first aid."""
+    pieces = _NAMES.split(text)
+    return " ".join(piece if number % 2 else _numbers()(piece) for number, piece in enumerate(pieces) if piece.strip())
 
 
 @cache
@@ -168,7 +183,8 @@ def _separate(text: str) -> str:
     text = re.sub(r"(\d+\.\d*?)0+\b", r"\1", text)  # 5.0
     text = re.sub(r"\.(?!\d)", " ", text)
     text = re.sub(r"[^\w\s.]", " ", text)
-    text = re.sub(r"(?<=\d)(?=(?:mg|mcg|μg|ug|g|kg|ml|l|dl|mm|cm|mmhg|bpm|c|f)\b)", " ", text)
+    text = re.sub(r"(?<![\w.])(\d+(?:\.\d+)?)(mg|mcg|μg|ug|g|kg|ml|l|dl|mm|cm|mmhg|bpm|c|f)\b", r"\1 \2", text)
+    text = re.sub(r"(?<=\d )grams?\b", "g", text)  # elsewhere it may be a name: Gram stain
     text = re.sub(r"\b(?:mm hg|millimet(?:er|re)s of mercury)\b", "mmhg", text)
     text = re.sub(r"\bbeats (?:per|a) minute\b", "bpm", text)
     return re.sub(r"(?<!\d )\bmm+\b(?! ?hg)", " ", text)  # a unit behind a number, a hesitation elsewhere
@@ -194,5 +210,5 @@ def _spell(word: str) -> str:
     """American spelling, and one symbol for each unit."""
     for british, american in _SPELLINGS:
         word = word.replace(british, american)
-    word = _american()(word)
+    word = "disc" if word == "disk" else _american()(word).replace("disk", "disc")  # anatomy is written disc
     return _UNITS.get(word) or (_UNITS.get(word[:-1]) if word.endswith("s") else None) or word

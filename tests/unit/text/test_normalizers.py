@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medasr.errors import ConfigurationError
+from medasr.lexicon import find, load_lexicon
 from medasr.text.normalizers import NORMALIZERS, text_normalizer
 from medasr.text.notebook import normalize_transcription
 
@@ -60,6 +61,9 @@ EQUAL = [
     ("fièvre", "fievre"),
     ("  a   headache ", "a headache"),
     ("-5", "minus 5"),
+    ("a herniated disk", "a herniated disc"),
+    ("I can not sleep", "I can't sleep"),
+    ("two grams", "2g"),
 ]
 DIFFERENT = [
     ("5 mg", "50 mg"),
@@ -88,6 +92,31 @@ DIFFERENT = [
 
 
 class TestClinicalNormalizer:
+    @pytest.mark.parametrize(
+        ("text", "normalized"),
+        [
+            ("HbA1c", "hba1c"),
+            ("interferon beta-1a", "interferon beta 1a"),
+            ("first aid", "first aid"),
+            ("a TENS machine", "a tens machine"),
+            ("CA 19-9", "ca 19 9"),
+            ("Gram stain", "gram stain"),
+            ("vitamin B12", "vitamin b12"),
+        ],
+    )
+    def test_names_keep_their_digits_and_words(self, text: str, normalized: str) -> None:
+        assert CLINICAL(text) == normalized
+
+    def test_no_term_of_the_lexicon_is_lost(self) -> None:
+        lexicon = load_lexicon()
+        terms = [term.term for term in lexicon.terms if term.category != "unit"]
+        lost = [term for term in terms if {match.term for match in find(lexicon, CLINICAL(term))} != {term}]
+        assert lost == []
+
+    def test_no_two_terms_of_the_lexicon_become_one(self) -> None:
+        terms = [term.term for term in load_lexicon().terms]
+        assert len({CLINICAL(term) for term in terms}) == len(terms)
+
     @pytest.mark.parametrize(("first", "second"), EQUAL)
     def test_these_mean_the_same(self, first: str, second: str) -> None:
         assert CLINICAL(first) == CLINICAL(second) != ""
