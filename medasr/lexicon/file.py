@@ -95,7 +95,7 @@ def _row(columns: Sequence[str]) -> _Row:
 
 def _row_problems(row: _Row, line: int, seen: dict[str, int]) -> list[str]:
     """Check one row; ``seen`` collects which line a form stands in."""
-    problems = [problem for key, form in row.forms if (problem := _form_problem(key, form, row.category))]
+    problems = [problem for key, form in row.forms if (problem := form_problem(key, form, row.category))]
     if row.category not in CATEGORIES:
         problems.append(f"unknown category {row.category!r}; use one of {', '.join(CATEGORIES)}")
     if len(row.forms) > 1 and len({form.casefold() for _, form in row.forms}) < len(row.forms):
@@ -106,7 +106,8 @@ def _row_problems(row: _Row, line: int, seen: dict[str, int]) -> list[str]:
     return problems
 
 
-def _form_problem(key: str, form: str, category: str) -> str | None:
+def form_problem(key: str, form: str, category: str) -> str | None:
+    """Say what is wrong with a form of a term, given what it is compared by; None when it can be found in texts."""
     if not form:
         return "has an empty term or variant; fill it in or delete it"
     if not _is_matchable(form):

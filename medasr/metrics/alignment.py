@@ -18,6 +18,38 @@ class Stretch:
     hypothesis: range
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trace:
+    """Where each word of one text went in the other: the place of word ``n`` is ``starts[n]`` to ``ends[n]``, empty for a lost one."""
+
+    starts: list[int]
+    ends: list[int]
+    equal: list[bool]  #: whether the same word stands there
+    length: int  #: words of the other text
+
+    def is_equal(self, words: range) -> bool:
+        """Whether all of ``words`` stand in the other text."""
+        return all(self.equal[words.start : words.stop])
+
+    def exactly(self, words: range) -> range:
+        """Give the place of ``words``."""
+        return range(self.starts[words.start], self.ends[words.stop - 1])
+
+    def around(self, words: range) -> range:
+        """Give the place of ``words`` with what stands there additionally, before and behind it."""
+        start = self.ends[words.start - 1] if words.start else 0
+        stop = self.starts[words.stop] if words.stop < len(self.starts) else self.length
+        return range(start, stop)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Traces:
+    """An alignment word by word, from either side."""
+
+    reference: Trace  #: of the reference's words, in the hypothesis
+    hypothesis: Trace  #: of the hypothesis's words, in the reference
+
+
 def collapse(text: str) -> str:
     """Give the words of ``text`` with one space between them: the form in which all texts are aligned."""
     return " ".join(text.split())
@@ -67,6 +99,13 @@ def words_in(places: range, words: Sequence[str]) -> str:
     return " ".join(words[places.start : places.stop])
 
 
+def trace_words(stretches: Sequence[Stretch], reference: int, hypothesis: int) -> Traces:
+    """Follow an alignment of so many words of the reference and of the hypothesis."""
+    there = [(one.reference, one.hypothesis, one.edit is Edit.EQUAL) for one in stretches]
+    back = [(one.hypothesis, one.reference, one.edit is Edit.EQUAL) for one in stretches]
+    return Traces(reference=_trace(there, hypothesis), hypothesis=_trace(back, reference))
+
+
 def _align(
     process: Callable[[str, str], Any], reference: str, hypothesis: str, *, lengths: tuple[int, int]
 ) -> tuple[Stretch, ...]:
@@ -85,3 +124,13 @@ def _align(
         )
         for chunk in chunks
     )
+
+
+def _trace(stretches: Iterable[tuple[range, range, bool]], length: int) -> Trace:
+    starts, ends, equal = [], [], []
+    for own, other, is_equal in stretches:
+        for step in range(len(own)):
+            starts.append(min(other.start + step, other.stop))
+            ends.append(min(other.start + step + 1, other.stop))
+            equal.append(is_equal)
+    return Trace(starts=starts, ends=ends, equal=equal, length=length)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from medasr.dataset.utterance import Exclusion, ExclusionReason
 from medasr.metrics.alignment import align_characters, align_words, collapse, count_edits, describe
-from medasr.metrics.scores import ScoredUtterance
+from medasr.metrics.scores import ScoredUtterance, TermOutcomeKind
 from medasr.metrics.terms import judge_terms
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def score_utterance(
     alignment = align_words(normalized_reference, normalized_hypothesis)
     said, written = normalized_reference.split(), normalized_hypothesis.split()
     terms = judge_terms(lexicon, said, written, alignment)
-    expected = [outcome.reference for outcome in terms if outcome.reference and outcome.kind != "invented"]
+    expected = [outcome.reference for outcome in terms if outcome.kind is not TermOutcomeKind.INVENTED]
     return ScoredUtterance(
         id=id,
         speaker=speaker,

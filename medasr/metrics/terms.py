@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from medasr.lexicon import Lexicon, find
-from medasr.metrics.alignment import Stretch, words_in
-from medasr.metrics.scores import Edit, TermOutcome, TermOutcomeKind
+from medasr.metrics.alignment import Stretch, Trace, Traces, trace_words, words_in
+from medasr.metrics.scores import TermOutcome, TermOutcomeKind
+
+#: Category in which a longer name is always something else: insulin is not insulin glargine.
+DRUG = "drug"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,109 +51,60 @@ def judge_terms(
         What became of the reference's terms, in their order, then the invented ones in the hypothesis's order.
     """
     said, written = find_occurrences(lexicon, reference), find_occurrences(lexicon, hypothesis)
-    counterparts = _pair(said, written, alignment)
-    outcomes = [
-        _outcome_of_said(one, counterpart, alignment, reference, hypothesis)
-        for one, counterpart in zip(said, counterparts, strict=True)
-    ]
-    paired = {id(counterpart) for counterpart in counterparts}
-    for one in written:
-        if id(one) not in paired and not _stands_in_reference(one, alignment):
-            outcomes.append(_invention(one, alignment, reference, hypothesis))
+    if not said and not written:
+        return ()
+    traces = trace_words(alignment, len(reference), len(hypothesis))
+    counterparts = _pair(said, written, traces)
+    outcomes = []
+    for number, one in enumerate(said):
+        place = written[counterparts[number]].words if number in counterparts else traces.reference.around(one.words)
+        correct = number in counterparts or _is_literally_there(one, written, traces.reference)
+        kind = TermOutcomeKind.CORRECT if correct else TermOutcomeKind.MISSED
+        outcomes.append(_outcome(one, kind, words_in(one.words, reference), words_in(place, hypothesis)))
+    paired = set(counterparts.values())
+    for number, one in enumerate(written):
+        if number not in paired and not _is_literally_there(one, said, traces.hypothesis):
+            place = traces.hypothesis.exactly(one.words)
+            outcomes.append(
+                _outcome(one, TermOutcomeKind.INVENTED, words_in(place, reference), words_in(one.words, hypothesis))
+            )
     return tuple(outcomes)
 
 
-def _pair(
-    said: Iterable[Occurrence], written: Sequence[Occurrence], alignment: Sequence[Stretch]
-) -> list[Occurrence | None]:
-    """Find for each term that was said the same term written in its place; a written one counts once.
+def _pair(said: Sequence[Occurrence], written: Sequence[Occurrence], traces: Traces) -> dict[int, int]:
+    """Find for each term that was said (by number) the same term written in its place; a written one counts once.
 
     Terms that were recognized word by word choose first: their counterpart is certain. The others take the leftmost that is free,
     which leaves as many as possible for those behind them, because places follow each other as the terms do.
     """
-    said = list(said)
-    free = list(written)
-    pairs: dict[int, Occurrence] = {}
-    certain_first = sorted(range(len(said)), key=lambda number: not _all_equal(said[number].words, alignment))
+    free: dict[str, list[int]] = defaultdict(list)
+    for number, one in enumerate(written):
+        free[one.term].append(number)
+    pairs: dict[int, int] = {}
+    certain_first = sorted(range(len(said)), key=lambda number: not traces.reference.is_equal(said[number].words))
     for number in certain_first:
-        place = _counterpart_words(said[number].words, alignment)
-        for one in free:
-            if one.term == said[number].term and _overlap(one.words, place):
-                pairs[number] = one
-                free = [other for other in free if other is not one]
-                break
-    return [pairs.get(number) for number in range(len(said))]
+        place = traces.reference.around(said[number].words)
+        candidates = free[said[number].term]
+        counterpart = next((other for other in candidates if _overlap(written[other].words, place)), None)
+        if counterpart is not None:
+            pairs[number] = counterpart
+            candidates.remove(counterpart)
+    return pairs
 
 
-def _all_equal(places: range, alignment: Sequence[Stretch]) -> bool:
-    """Whether each of the reference's words at ``places`` was recognized."""
-    matched = sum(len(_common(places, stretch.reference)) for stretch in alignment if stretch.edit is Edit.EQUAL)
-    return matched == len(places)
-
-
-def _counterpart_words(places: range, alignment: Sequence[Stretch]) -> range:
-    """The words of the hypothesis that stand for the reference's words at ``places``, with what was inserted at their edges."""
-    touched = [number for number, stretch in enumerate(alignment) if _overlap(places, stretch.reference)]
-    bounds: list[int] = []
-    for number in touched:
-        stretch = alignment[number]
-        if stretch.edit is Edit.DELETE:
-            continue
-        common = _common(places, stretch.reference)
-        shift = stretch.hypothesis.start - stretch.reference.start
-        bounds += [common.start + shift, common.stop + shift]
-    for number in (touched[0] - 1, touched[-1] + 1) if touched else ():
-        if 0 <= number < len(alignment) and alignment[number].edit is Edit.INSERT:
-            bounds += [alignment[number].hypothesis.start, alignment[number].hypothesis.stop]
-    return range(min(bounds), max(bounds)) if bounds else range(0)
-
-
-def _stands_in_reference(one: Occurrence, alignment: Sequence[Stretch]) -> bool:
-    """Whether all words of a term in the hypothesis were said, perhaps as part of a longer term."""
-    matched = sum(len(_common(one.words, stretch.hypothesis)) for stretch in alignment if stretch.edit is Edit.EQUAL)
-    return matched == len(one.words)
-
-
-def _outcome_of_said(
-    one: Occurrence,
-    counterpart: Occurrence | None,
-    alignment: Sequence[Stretch],
-    reference: Sequence[str],
-    hypothesis: Sequence[str],
-) -> TermOutcome:
-    correct = counterpart is not None or _all_equal(one.words, alignment)
-    place = counterpart.words if counterpart else _counterpart_words(one.words, alignment)
-    return TermOutcome(
-        term=one.term,
-        category=one.category,
-        kind=TermOutcomeKind.CORRECT if correct else TermOutcomeKind.MISSED,
-        reference=words_in(one.words, reference),
-        hypothesis=words_in(place, hypothesis),
+def _is_literally_there(one: Occurrence, others: Sequence[Occurrence], trace: Trace) -> bool:
+    """Whether all words of a term stand on the other side too, and, for a drug, not within the name of another drug there."""
+    if not trace.is_equal(one.words):
+        return False
+    place = trace.exactly(one.words)
+    return one.category != DRUG or not any(
+        other.category == DRUG and other.term != one.term and _overlap(other.words, place) for other in others
     )
 
 
-def _invention(
-    one: Occurrence, alignment: Sequence[Stretch], reference: Sequence[str], hypothesis: Sequence[str]
-) -> TermOutcome:
-    aligned = [
-        words_in(range(common.start + shift, common.stop + shift), reference)
-        for stretch in alignment
-        if stretch.edit in (Edit.EQUAL, Edit.SUBSTITUTE) and (common := _common(one.words, stretch.hypothesis))
-        for shift in [stretch.reference.start - stretch.hypothesis.start]
-    ]
-    return TermOutcome(
-        term=one.term,
-        category=one.category,
-        kind=TermOutcomeKind.INVENTED,
-        reference=" ".join(aligned),
-        hypothesis=words_in(one.words, hypothesis),
-    )
-
-
-def _common(first: range, second: range) -> range:
-    start = max(first.start, second.start)
-    return range(start, max(start, min(first.stop, second.stop)))
+def _outcome(one: Occurrence, kind: TermOutcomeKind, reference: str, hypothesis: str) -> TermOutcome:
+    return TermOutcome(term=one.term, category=one.category, kind=kind, reference=reference, hypothesis=hypothesis)
 
 
 def _overlap(first: range, second: range) -> bool:
-    return len(_common(first, second)) > 0
+    return max(first.start, second.start) < min(first.stop, second.stop)
