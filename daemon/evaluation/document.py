@@ -1,0 +1,64 @@
+"""An evaluation as JSON, the same for `medasrd evaluate` and `medasrd evaluations`; the keys are documented in docs/evaluation.md."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from medasr.metrics.scores import Estimate, ScoredUtterance, Scores, TermCounts
+from medasr.metrics.summary import headline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from daemon.store.evaluations import EvaluationSummary
+
+#: Metrics beside the headline.
+FURTHER = ("drug_mta", "drug_precision", "macro_mta", "notebook_mta")
+
+
+def evaluation_document(evaluation: EvaluationSummary) -> dict[str, Any]:
+    """All of an evaluation but its utterances: no text, but terms of the lexicon."""
+    scores = evaluation.scores
+    return {
+        "id": evaluation.id,
+        "model": asdict(evaluation.model) | {"label": evaluation.model_label},
+        "trigger": evaluation.trigger,
+        "started_at": evaluation.started_at.isoformat(),
+        "ended_at": evaluation.ended_at.isoformat(),
+        "device": evaluation.device,
+        "engine_seconds": evaluation.engine_seconds,
+        "rtfx": evaluation.rtfx,
+        **headline(scores),
+        **{name: _estimate(getattr(scores, name)) for name in FURTHER},
+        "invented_per_hour": scores.invented_per_hour,
+        "words": asdict(scores.words),
+        "normalized_words": asdict(scores.normalized_words),
+        "n_speakers": scores.n_speakers,
+        "hours": scores.hours,
+        "resampled": scores.resampled,
+        **_counts(scores),
+        "normalized_wer_by_normalizer": evaluation.normalized_wer_by_normalizer,
+        "recipe": asdict(evaluation.recipe) | {"sha256": evaluation.recipe.sha256},
+        "leaks": list(evaluation.leaks),
+        "exclusions": dict(Counter(str(one.reason) for one in evaluation.exclusions)),
+        "versions": evaluation.versions,
+    }
+
+
+def utterance_document(scored: ScoredUtterance) -> dict[str, Any]:
+    """One utterance with its texts, its alignment and what became of its terms."""
+    return asdict(scored)
+
+
+def _counts(scores: Scores) -> dict[str, Any]:
+    return {"categories": _tables(scores.categories), "terms": _tables(scores.terms)}
+
+
+def _tables(counts: Mapping[str, TermCounts]) -> dict[str, Any]:
+    return {name: asdict(one) | {"accuracy": one.accuracy, "precision": one.precision} for name, one in counts.items()}
+
+
+def _estimate(one: Estimate) -> dict[str, float | None]:
+    return {"value": one.value, "low": one.low, "high": one.high}
