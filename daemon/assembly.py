@@ -17,6 +17,7 @@ from daemon.decode.host import DecodeServer, decode_limits
 from daemon.delivery import Places
 from daemon.engine.host import EngineHost
 from daemon.engine.protocol import engine_options
+from daemon.evaluation import filing
 from daemon.intake import spool
 from daemon.intake.ignore import InboxRules
 from daemon.intake.inbox import InboxWatch
@@ -69,6 +70,7 @@ def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
             wake_intake=wake_intake,
             once=once,
         )
+        filing.store_leftovers(config, store)
         orphans, interrupted = service.intake.recover(), service.worker.recover()
         logger.info("recovered", extra={"orphans": orphans, "interrupted": interrupted})
         yield service

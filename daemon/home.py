@@ -65,6 +65,21 @@ def locked(state: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_held(state: Path) -> bool:
+    """Whether a process holds the home's lock."""
+    try:
+        descriptor = os.open(state / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _make(folder: Path, mode: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=mode)

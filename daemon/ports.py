@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.decode.server import DecodeLimits
-    from daemon.engine.protocol import EngineEvent
+    from daemon.engine.protocol import EngineEvent, Ready
     from medasr.types import AudioFacts
 
 
@@ -43,3 +43,14 @@ class Engine(Protocol):
 
     def poll(self, timeout: float = 0.0) -> Sequence[EngineEvent]:
         """Return what happened, waiting at most so many seconds for it."""
+
+
+class LoadableEngine(Engine, Protocol):
+    """An engine that tells what it has loaded."""
+
+    @property
+    def ready(self) -> Ready | None:
+        """What is loaded; None while nothing is."""
+
+    def ensure_started(self) -> Sequence[EngineEvent]:
+        """Begin to load, if that has not begun."""

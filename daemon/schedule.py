@@ -16,7 +16,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from daemon.crontab import DISABLED, parse_crontab
-from daemon.store import migration, slots
+from daemon.evaluation.process import INTERRUPTED, STORED, EvaluationProcess
+from daemon.store import evaluations, migration, slots
 from daemon.store.connection import Store, damage
 from medasr.errors import MedasrError
 
@@ -40,16 +41,18 @@ class Schedule:
             executors={"default": ThreadPoolExecutor(1)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
+        self._evaluation = EvaluationProcess(config)
         self._tasks: dict[str, tuple[CronTrigger, Callable[[], str]]] = {}
         for name, expression, task in (
             ("backup", config.schedule.backup, self._backup),
             ("check", config.schedule.check, self._check),
+            ("evaluate", config.schedule.evaluate if config.evaluation.dataset else DISABLED, self._evaluate),
         ):
             if expression != DISABLED:
                 self._tasks[name] = (trigger(expression), task)
 
     def start(self) -> None:
-        """Begin; a slot that was missed while no daemon ran is made up for at once."""
+        """Begin; a slot that was missed while no daemon ran, or interrupted by its end, is made up for at once."""
         for name, (when, _) in self._tasks.items():
             self._scheduler.add_job(self._fire, when, args=[name], id=name)
             if self._missed(name):
@@ -57,7 +60,8 @@ class Schedule:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """End; a task in flight is waited for."""
+        """End; a task in flight is waited for, but for an evaluation, which goes on after the next start."""
+        self._evaluation.stop()
         self._scheduler.shutdown(wait=True)
 
     def _fire(self, name: str) -> None:
@@ -73,6 +77,8 @@ class Schedule:
             outcome = task()
         except MedasrError as error:
             outcome = type(error).__name__
+        if outcome == INTERRUPTED:
+            return
         with self._store.write() as session:
             slots.end(session, name, slot, outcome=outcome, now=self._now())
         logger.info("scheduled task ended", extra={"task": name, "code": outcome})
@@ -87,7 +93,15 @@ class Schedule:
             if last is None:
                 slots.begin(session, name, slot, now=self._now())
                 slots.end(session, name, slot, outcome="NEW", now=self._now())
-        return last is not None and last < slot
+        return last is not None and (last.slot < slot or last.ended_at is None)
+
+    def _evaluate(self) -> str:
+        """Measure the serving model in a process of its own; what a crash left unnoted, though it was stored, is not done again."""
+        with self._store.read() as session:
+            run = slots.last(session, "evaluate")
+            if run is not None and evaluations.scheduled_since(session, run.started_at):
+                return STORED
+        return self._evaluation.run()
 
     def _backup(self) -> str:
         backups = self._config.paths.backups

@@ -23,6 +23,7 @@ from daemon.config import Config
 from daemon.control import ControlServer
 from daemon.decode.host import DecodeServer
 from daemon.engine.host import EngineHost
+from daemon.evaluation import filing
 from daemon.intake.reception import Intake
 from daemon.operations import Operations
 from daemon.outbox import Folder
@@ -194,6 +195,7 @@ class Service:
             "retry": then_wake(operations.retry),
             "release": then_wake(operations.release),
             "cancel": then_wake(operations.cancel),
+            filing.VERB: lambda key, actor: filing.store_report(self.config, self.store, key, actor=actor),
             "status": lambda _argument, _actor: self.status(),
         }
 

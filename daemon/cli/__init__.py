@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "search": ("daemon.cli.transcripts", "search", "Find transcripts by the words in them."),
     "terms": ("daemon.cli.transcripts", "terms", "Medical terms heard: what, when, how often."),
     "quarantine": ("daemon.cli.quarantine", "quarantine", "Recordings that could not be transcribed: list, release."),
+    "evaluate": ("daemon.cli.evaluate", "evaluate", "How well a model transcribes recordings whose text is known."),
+    "evaluations": ("daemon.cli.evaluations", "evaluations", "What was measured: list, show, compare."),
     "models": ("daemon.cli.models", "models", "Model weights: pull, list, verify."),
     "db": ("daemon.cli.database", "db", "The database: upgrade, check, backup."),
     "doctor": ("daemon.cli.doctor", "doctor", "Check everything a new installation gets wrong, with the remedy."),

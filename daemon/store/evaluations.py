@@ -90,6 +90,14 @@ def number(session: Session, uid: str) -> int | None:
     return session.scalar(select(EvaluationRow.id).where(EvaluationRow.uid == uid))
 
 
+def scheduled_since(session: Session, moment: datetime) -> bool:
+    """Whether a scheduled evaluation has ended since a moment."""
+    query = (
+        select(EvaluationRow.id).where(EvaluationRow.trigger == "scheduled", EvaluationRow.ended_at >= moment).limit(1)
+    )
+    return session.scalar(query) is not None
+
+
 def summaries(
     session: Session,
     *,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from daemon.store.schema import ScheduleRun
 
 
 def begin(session: Session, task: str, slot: datetime, *, now: datetime) -> bool:
-    """Take a slot; return False when it was taken before, by whichever process."""
-    if session.get(ScheduleRun, (task, slot)) is not None:
-        return False
-    session.add(ScheduleRun(task=task, slot=slot, started_at=now))
-    return True
+    """Take a slot, or one that was interrupted again; return False when it was finished before, by whichever process."""
+    run = session.get(ScheduleRun, (task, slot))
+    if run is None:
+        session.add(ScheduleRun(task=task, slot=slot, started_at=now))
+    return run is None or run.ended_at is None
 
 
 def end(session: Session, task: str, slot: datetime, *, outcome: str, now: datetime) -> None:
@@ -24,6 +24,8 @@ def end(session: Session, task: str, slot: datetime, *, outcome: str, now: datet
     run.ended_at, run.outcome = now, outcome
 
 
-def last(session: Session, task: str) -> datetime | None:
+def last(session: Session, task: str) -> ScheduleRun | None:
     """The latest slot that was taken."""
-    return session.scalar(select(func.max(ScheduleRun.slot)).where(ScheduleRun.task == task))
+    return session.scalar(
+        select(ScheduleRun).where(ScheduleRun.task == task).order_by(ScheduleRun.slot.desc()).limit(1)
+    )

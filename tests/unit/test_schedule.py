@@ -12,10 +12,11 @@ import pytest
 from daemon import schedule as clock
 from daemon.config import Config
 from daemon.schedule import Schedule, latest_slot, trigger
-from daemon.store import migration, slots
+from daemon.store import evaluations, migration, slots
 from daemon.store.connection import Store
 from medasr.errors import TransientError
 from tests.conftest import write_config
+from tests.support.evaluations import make_report
 from tests.support.processes import await_condition
 from tests.support.stores import open_store
 
@@ -176,7 +177,7 @@ class TestTasks:
         with night.store.read() as session:
             last = slots.last(session, "check")
             assert last is not None
-            assert session.get_one(clock.slots.ScheduleRun, ("check", last)).outcome == "DAMAGED"
+            assert last.outcome == "DAMAGED"
         assert "the database is damaged" in caplog.text
         assert "row 1" not in caplog.text
 
@@ -196,3 +197,72 @@ def test_the_real_scheduler_makes_up_for_a_missed_slot_and_stops(config: Config,
     schedule.start()
     await_condition(lambda: len(list(config.paths.backups.glob("medasr-nightly-*.db"))) == 1)
     schedule.stop()
+
+
+class Measuring:
+    """Stands for the evaluation's process: does what the test says next, and counts."""
+
+    def __init__(self, outcomes: list[str]) -> None:
+        self.outcomes = outcomes
+        self.runs = 0
+
+    def run(self) -> str:
+        self.runs += 1
+        return self.outcomes.pop(0)
+
+    def stop(self) -> None:
+        pass
+
+
+class TestEvaluations:
+    @pytest.fixture
+    def measuring(self, monkeypatch: pytest.MonkeyPatch) -> Measuring:
+        measuring = Measuring([])
+        monkeypatch.setattr(clock, "EvaluationProcess", lambda config: measuring)
+        return measuring
+
+    @pytest.fixture
+    def night(self, home: Path, store: Store, measuring: Measuring, monkeypatch: pytest.MonkeyPatch) -> Night:
+        config = write_config(home, schedule={"evaluate": "30 4 * * *"}, evaluation={"dataset": "/datasets/speech"})
+        return Night(config, store, monkeypatch)
+
+    def test_a_slot_is_measured_once(self, night: Night, measuring: Measuring) -> None:
+        measuring.outcomes = ["OK"]
+        night.now += timedelta(hours=4)
+        night.schedule._fire("evaluate")
+        night.schedule._fire("evaluate")
+        night.restart()
+        assert measuring.runs == 1
+
+    def test_an_interrupted_one_goes_on_after_the_next_start(self, night: Night, measuring: Measuring) -> None:
+        measuring.outcomes = ["INTERRUPTED", "INTERRUPTED", "OK"]
+        night.now += timedelta(hours=4)
+        night.schedule._fire("evaluate")
+        for _ in range(3):
+            night.restart()
+        assert measuring.runs == 3
+
+    def test_one_that_was_stored_before_the_crash_is_not_measured_again(
+        self, night: Night, measuring: Measuring
+    ) -> None:
+        measuring.outcomes = ["INTERRUPTED"]
+        night.now += timedelta(hours=4)
+        night.schedule._fire("evaluate")
+        with night.store.write() as session:
+            evaluations.add(session, make_report(trigger="scheduled", started_at=night.now))
+        night.restart()
+        assert measuring.runs == 1
+        with night.store.read() as session:
+            run = slots.last(session, "evaluate")
+            assert run is not None
+            assert run.outcome == "OK"
+
+    def test_a_late_slot_is_made_up_for(self, night: Night, measuring: Measuring) -> None:
+        measuring.outcomes = ["OK"]
+        night.now += timedelta(days=5)
+        night.restart()
+        assert measuring.runs == 1
+
+    def test_without_a_dataset_there_is_nothing_to_measure(self, home: Path, store: Store) -> None:
+        schedule = Schedule(write_config(home, schedule={"evaluate": "30 4 * * *"}), store, lambda: EVENING)
+        assert "evaluate" not in schedule._tasks

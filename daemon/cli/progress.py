@@ -1,0 +1,41 @@
+"""How long work shows how far it is: a bar with the time left on a terminal, otherwise a line now and then; always on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from daemon.cli.options import console
+
+#: Without a terminal so much time lies between two lines.
+LINE_SECONDS = 30.0
+
+
+@contextmanager
+def progress_bar(action: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A function that takes how much is done of how much; the total may be unknown (None)."""
+    terminal = console(stderr=True)
+    if not terminal.is_terminal:
+        yield _lines(action)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=terminal) as bars:
+        task = bars.add_task(action, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _lines(action: str) -> Callable[[int, int | None], None]:
+    said_at = time.monotonic()
+
+    def say(done: int, total: int | None) -> None:
+        nonlocal said_at
+        if done == total or time.monotonic() - said_at >= LINE_SECONDS:
+            said_at = time.monotonic()
+            click.echo(f"{action}: {done}{f' of {total}' if total is not None else ''}", err=True)
+
+    return say

@@ -1,0 +1,61 @@
+"""The daemon's side of the scheduled evaluation: one process, which can be ended at any time and goes on later."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from daemon.config import Config
+
+COMMAND = (sys.executable, "-P", "-m", "daemon.evaluation.child")
+
+#: The process ended without an answer: the daemon stops, or somebody killed it. It goes on where it was.
+INTERRUPTED = "INTERRUPTED"
+STORED = "OK"
+
+
+class EvaluationProcess:
+    """Starts the process and waits for it; :meth:`stop` may come from another thread."""
+
+    def __init__(self, config: Config, command: Sequence[str] = COMMAND) -> None:
+        self._config = config
+        self._command = tuple(command)
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def run(self) -> str:
+        """Evaluate, however long it takes; return OK, the class of the error, or INTERRUPTED."""
+        with self._lock:
+            if self._stopped:
+                return INTERRUPTED
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # libraries quote there what they choke on
+            )
+        with self._process as process:
+            assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+            try:
+                process.stdin.write(self._config.model_dump_json().encode() + b"\n")
+                process.stdin.flush()
+            except BrokenPipeError:
+                return INTERRUPTED
+            answer = process.stdout.readline()
+        if not answer:
+            return INTERRUPTED
+        said = json.loads(answer)
+        return str(said["error"]) if "error" in said else STORED
+
+    def stop(self) -> None:
+        """End the process, now and for good."""
+        with self._lock:
+            self._stopped = True
+            if self._process and self._process.poll() is None:
+                self._process.terminate()
