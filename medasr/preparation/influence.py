@@ -7,6 +7,7 @@ docs/preparation.md says what is done otherwise and why.
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 FOLDS = 5
 
 _TREES = 50
-_LEAVES = 256  # of each tree: with 700 phrases the forest stays under 150 MB
+_LEAVES = 256  # of each tree
+_CLASSES = 1000  # the commonest are asked for: with so many a forest stays under 210 MB
+_FEWEST = 2  # recordings of a class: what occurs once cannot be learned from one recording and named in another
 _STUDENT_T = 2.776  # 97.5 %, four degrees of freedom: FOLDS - 1
 _NO_KEYWORD = ""
 
@@ -43,6 +46,7 @@ class Prediction:
 
     target: Target
     features: tuple[str, ...]  #: prompt, speaker or both
+    recordings: int  #: that were asked: those of classes that occur at least twice
     classes: int
     accuracy: float  #: of the forest, mean over the folds
     baseline: float  #: of the commonest class of the training folds
@@ -93,7 +97,8 @@ def influence(utterances: Iterable[Utterance], normalizer: TextNormalizer) -> In
         sets = [(name,) for name in asked] + ([tuple(asked)] if len(asked) > 1 else [])
         for features in sets:
             rows = list(zip(*(columns[name] for name in features), strict=True))
-            predictions += [_predict(target, features, rows, phrases) for target in Target]
+            asked_of = (_predict(target, features, rows, phrases) for target in Target)
+            predictions += [one for one in asked_of if one is not None]
     return Influence(
         recordings=len(used),
         phrases=len(set(phrases)),
@@ -122,33 +127,43 @@ def keywords(phrases: Iterable[str]) -> dict[str, str]:
 
 def _predict(
     target: Target, features: tuple[str, ...], rows: Sequence[tuple[str, ...]], phrases: Sequence[str]
-) -> Prediction:
+) -> Prediction | None:
+    """Cross-validate; None where the classes that occur more than once have fewer phrases than there are folds."""
     import numpy as np
     from sklearn.model_selection import GroupKFold, KFold
     from sklearn.preprocessing import OneHotEncoder
 
-    names = keywords(phrases)
-    classes, labels = np.unique(
-        phrases if target is Target.PHRASE else [names[phrase] for phrase in phrases], return_inverse=True
-    )
-    folds = (
-        KFold(FOLDS, shuffle=True, random_state=0)
-        if target is Target.PHRASE
-        else GroupKFold(FOLDS, shuffle=True, random_state=0)
-    )
-    encoded = OneHotEncoder().fit_transform(np.array(rows, dtype=object))
-    scores = np.array([_score(encoded, labels, train, test) for train, test in folds.split(encoded, labels, phrases)])
+    names = {phrase: phrase for phrase in phrases} if target is Target.PHRASE else keywords(phrases)
+    places = _learnable([names[phrase] for phrase in phrases])
+    groups = [phrases[place] for place in places]
+    if len(set(groups)) < FOLDS:
+        return None
+    classes, labels = np.unique([names[phrase] for phrase in groups], return_inverse=True)
+    encoded = OneHotEncoder().fit_transform(np.array([rows[place] for place in places], dtype=object))
+    if target is Target.PHRASE:
+        folds = KFold(FOLDS, shuffle=True, random_state=0).split(encoded)
+    else:
+        folds = GroupKFold(FOLDS, shuffle=True, random_state=0).split(encoded, labels, groups)
+    scores = np.array([_score(encoded, labels, train, test) for train, test in folds])
     gains = scores[:, 0] - scores[:, 1]
     margin = _STUDENT_T * math.sqrt(float(np.var(gains, ddof=1)) * (1 / FOLDS + 1 / (FOLDS - 1)))
     return Prediction(
         target=target,
         features=features,
+        recordings=len(places),
         classes=len(classes),
         accuracy=float(scores[:, 0].mean()),
         baseline=float(scores[:, 1].mean()),
         low=float(gains.mean()) - margin,
         high=float(gains.mean()) + margin,
     )
+
+
+def _learnable(names: Sequence[str]) -> list[int]:
+    """The places of the classes that occur often enough, at most a thousand classes."""
+    counts = sorted(Counter(names).items(), key=lambda one: (-one[1], one[0]))
+    known = {name for name, count in counts[:_CLASSES] if count >= _FEWEST}
+    return [place for place, name in enumerate(names) if name in known]
 
 
 def _score(
@@ -159,7 +174,10 @@ def _score(
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(_TREES, max_leaf_nodes=_LEAVES, random_state=0)
-    predicted = forest.fit(encoded[train], labels[train]).predict(encoded[test])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes")  # many phrases are no regression
+        forest.fit(encoded[train], labels[train])
+    predicted = forest.predict(encoded[test])
     commonest = np.bincount(labels[train]).argmax()
     return float(np.mean(predicted == labels[test])), float(np.mean(commonest == labels[test]))
 
@@ -181,14 +199,14 @@ def _sentences(predictions: Sequence[Prediction], absent: Sequence[str], phrases
 
 def _sentence(one: Prediction) -> str:
     given = " and ".join(one.features)
-    asked = "the phrase" if one.target is Target.PHRASE else "the key word of a phrase never seen"
+    asked = "the phrase" if one.target is Target.PHRASE else "the key word of phrases it never saw"
     verdict = (
         f"the {given} {'tell' if len(one.features) > 1 else 'tells'} something about it"
         if one.predicts
         else f"no influence of the {given} is shown"
     )
     return (
-        f"From the {given}, a random forest names {asked} in {100 * one.accuracy:.1f} % of recordings; the commonest answer is right "
-        f"in {100 * one.baseline:.1f} %. The difference is {100 * one.gain:+.1f} points (95 %: {100 * one.low:+.1f} to "
+        f"From the {given}, a random forest names {asked} in {100 * one.accuracy:.1f} % of {one.recordings} recordings; the commonest "
+        f"answer is right in {100 * one.baseline:.1f} %. The difference is {100 * one.gain:+.1f} points (95 %: {100 * one.low:+.1f} to "
         f"{100 * one.high:+.1f}): {verdict}."
     )

@@ -117,21 +117,21 @@ def _flaw(one: MeasuredUtterance, rules: PreparationRules, normalizer: TextNorma
 
 
 def _flaw_of_recording(one: MeasuredUtterance, rules: PreparationRules) -> Exclusion | None:
-    facts, id_ = one.facts, one.utterance.id
-    length = f"{facts.seconds:.2f} s"
+    facts = one.facts
     if facts.seconds < rules.min_seconds:
-        return Exclusion(id=id_, reason=ExclusionReason.TOO_SHORT, detail=length)
-    if facts.seconds > rules.max_seconds:
-        return Exclusion(id=id_, reason=ExclusionReason.TOO_LONG, detail=length)
-    if facts.rms_dbfs < rules.min_rms_dbfs or one.levels.noise_dbfs is None:
-        return Exclusion(id=id_, reason=ExclusionReason.SILENT, detail=f"{facts.rms_dbfs:.1f} dBFS")
-    if facts.clipped_share > rules.max_clipped_share:
-        return Exclusion(id=id_, reason=ExclusionReason.CLIPPED, detail=f"{100 * facts.clipped_share:.2f} %")
-    if one.snr_db is None:
-        return Exclusion(id=id_, reason=ExclusionReason.NOISY, detail="nothing stands out")
-    if one.snr_db < rules.min_snr_db:
-        return Exclusion(id=id_, reason=ExclusionReason.NOISY, detail=f"{one.snr_db:.1f} dB")
-    return None
+        reason, detail = ExclusionReason.TOO_SHORT, f"{facts.seconds:.2f} s"
+    elif facts.seconds > rules.max_seconds:
+        reason, detail = ExclusionReason.TOO_LONG, f"{facts.seconds:.2f} s"
+    elif facts.rms_dbfs < rules.min_rms_dbfs or one.levels.noise_dbfs is None:
+        reason, detail = ExclusionReason.SILENT, f"{facts.rms_dbfs:.1f} dBFS"
+    elif facts.clipped_share > rules.max_clipped_share:
+        reason, detail = ExclusionReason.CLIPPED, f"{100 * facts.clipped_share:.2f} %"
+    elif one.snr_db is None or one.snr_db < rules.min_snr_db:
+        reason = ExclusionReason.NOISY
+        detail = "nothing stands out" if one.snr_db is None else f"{one.snr_db:.1f} dB"
+    else:
+        return None
+    return Exclusion(id=one.utterance.id, reason=reason, detail=detail)
 
 
 def _flaw_of_text(one: MeasuredUtterance, rules: PreparationRules, normalizer: TextNormalizer) -> Exclusion | None:
