@@ -33,9 +33,13 @@ def _phrases(survey: Survey) -> Iterator[str]:
         if split.name == "phrase-and-speaker-disjoint":
             test = split.parts["test"]
             yield (
-                f"Split by phrases and speakers, {test.recordings:,} recordings ({test.seconds / 60:.1f} min) of {test.speakers} "
-                f"speakers test, and {split.unused:,} are unused, since they combine a speaker of one part with a phrase of another."
+                f"Split by phrases and speakers, {test.recordings:,} recordings ({test.seconds / 60:.1f} min) of "
+                f"{_speakers(test.speakers)} test, and {split.unused:,} are unused, since they combine a speaker of one part with a phrase of another."
             )
+
+
+def _speakers(count: int) -> str:
+    return "1 speaker" if count == 1 else f"{count} speakers"
 
 
 def _unusable(survey: Survey) -> Iterator[str]:

@@ -111,9 +111,10 @@ def _noise(survey: Survey) -> Picture:
     right.grid(color=RULE)
     right.set_xlabel("mean amplitude (the notebook's noise)", color=INK, fontsize=9)
     right.set_ylabel("SNR (dB)", color=INK, fontsize=9)
+    view = survey.preparation.notebook
     caption = (
         f"The line is our bound, {threshold:g} dB: below it a recording is dropped. Coloured: the tenth that the notebook would call "
-        f"noisiest because it is loudest; {noise.loud_but_clean} of these {noise.noisiest} are cleaner than half of all recordings."
+        f"noisiest because it is loudest; {len(view.noisy_yet_clean)} of these {len(view.noisy)} are above the bound."
     )
     return _picture("snr", "Signal-to-noise ratio", caption, figure)
 
@@ -233,6 +234,8 @@ def _histogram(name: str, title: str, distribution: Distribution | None, what: s
     figure, (axes,) = style.panels()
     if distribution:
         style.histogram(axes, distribution, name=what)
+    else:
+        style.nothing(axes)
     return _picture(name, title, caption, figure)
 
 
@@ -250,6 +253,8 @@ def _groups(name: str, title: str, groups: Sequence[GroupFacts], caption: str) -
 
 def _count_bars(axes: Axes, counts: dict[str, int]) -> None:
     style.bars(axes, list(counts), list(counts.values()), [f"{count:,}" for count in counts.values()])
+    if not counts:
+        style.nothing(axes)
 
 
 def _picture(name: str, title: str, caption: str, figure: Figure) -> Picture:

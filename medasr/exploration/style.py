@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import unicodedata
 import warnings
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def entitle(axes: Axes, title: str) -> None:
 def histogram(axes: Axes, distribution: Distribution, *, name: str, things: str = "recordings") -> None:
     """Draw a distribution with its median, and say what lies beyond the picture."""
     edges = distribution.edges
-    widths = [right - left for left, right in zip(edges[:-1], edges[1:], strict=True)]
+    widths = [right - left for left, right in pairwise(edges)]
     axes.bar(edges[:-1], distribution.counts, widths, align="edge", color=ACCENT, edgecolor="white", linewidth=0.6)
     axes.grid(axis="y", color=RULE)
     axes.set_xlabel(f"{name} ({distribution.unit})", color=INK, fontsize=9)
@@ -124,6 +125,12 @@ def bars(
     axes.set_xlabel(unit, color=INK, fontsize=9)
     axes.grid(axis="x", color=RULE)
     whole_numbers(axes, "x")
+
+
+def nothing(axes: Axes) -> None:
+    """Say that there is nothing to draw."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", va="center", fontsize=10, color=FAINT)
 
 
 def label_rows(axes: Axes, labels: Sequence[str]) -> None:
