@@ -9,7 +9,7 @@ import pytest
 
 from daemon.config import Config
 from tests.support.daemon_process import medasrd
-from tests.support.datasets import Spoken, write_kaggle_folder
+from tests.support.tones import Spoken, write_kaggle_folder
 
 
 def test_a_report_comes_of_a_folder(config: Config, tmp_path: Path) -> None:

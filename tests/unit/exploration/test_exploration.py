@@ -17,7 +17,7 @@ from medasr.exploration.noise import compare_noise
 from medasr.exploration.survey import Survey
 from medasr.lexicon import load_lexicon
 from medasr.text.normalizers import text_normalizer
-from tests.support.datasets import Spoken, write_kaggle_folder
+from tests.support.tones import Spoken, write_kaggle_folder
 
 PICTURES = {
     *(
