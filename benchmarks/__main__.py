@@ -23,6 +23,7 @@ BENCHMARKS = {
     "idle": "The daemon at rest",
     "lexicon": "Finding medical terms",
     "service": "The service around the engine",
+    "evaluation": "An evaluation beside plain transcription",
     "engine": "The engine beside faster-whisper",
 }
 
