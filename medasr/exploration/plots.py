@@ -202,7 +202,7 @@ def _influence(survey: Survey) -> Picture:
         axes.text(
             100 * one.baseline + 0.5,
             row + 0.18,
-            f"guessing {100 * one.baseline:.1f} %",
+            f"at random {100 * one.baseline:.1f} %",
             va="center",
             fontsize=8.5,
             color=FAINT,

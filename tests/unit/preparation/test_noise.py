@@ -42,7 +42,7 @@ def test_loudness_does_not_count(gain_db: float) -> None:
     louder = (waveform * 10 ** (gain_db / 20)).astype(np.float32)
     expected = measure_levels(waveform)
     found = measure_levels(louder)
-    assert (found.snr_db, expected.snr_db) == (pytest.approx(expected.snr_db, abs=0.05), found.snr_db)
+    assert found.snr_db == pytest.approx(expected.snr_db, abs=0.05)
     assert measure_levels(louder, gain_db).speech_dbfs == pytest.approx(expected.speech_dbfs, abs=0.05)
 
 
