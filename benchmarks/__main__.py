@@ -22,6 +22,7 @@ BENCHMARKS = {
     "store": "Commands on a large store",
     "idle": "The daemon at rest",
     "lexicon": "Finding medical terms",
+    "metrics": "Scores with intervals",
     "service": "The service around the engine",
     "evaluation": "An evaluation beside plain transcription",
     "engine": "The engine beside faster-whisper",

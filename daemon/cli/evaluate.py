@@ -54,6 +54,11 @@ def evaluate(
         plan = plan_evaluation(config, request, progress=progress)
     for leak in plan.leaks:
         click.echo(f"warning: the split leaks: {leak}", err=True)
+    if lost := plan.lost_terms:
+        click.echo(
+            f"warning: {plan.normalizer.id} leaves nothing to be found of {len(lost)} terms of the lexicon: {', '.join(lost)}",
+            err=True,
+        )
     with progress_bar("evaluating") as progress:
         number = run(config, plan, progress)
     with reading(config) as session:

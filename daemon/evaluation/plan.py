@@ -12,6 +12,7 @@ from medasr.dataset.loading import load_dataset
 from medasr.errors import ConfigurationError
 from medasr.evaluation import Recipe
 from medasr.lexicon import load_lexicon
+from medasr.metrics.vocabulary import unreachable_terms
 from medasr.packs import locate
 from medasr.splits import split_utterances
 from medasr.text.normalizers import text_normalizer
@@ -61,6 +62,11 @@ class EvaluationPlan:
         """What makes an interrupted evaluation the same one, 32 hex digits."""
         model = self.engine.model.model_dump(mode="json", exclude={"batch_size", "threads"})
         return _digest([self.request.trigger, model, asdict(self.recipe(self.ids))])[:32]
+
+    @property
+    def lost_terms(self) -> tuple[str, ...]:
+        """Terms of the lexicon that can be found in no normalized text: they count in no score."""
+        return tuple(dict.fromkeys(one.term for one in unreachable_terms(self.lexicon, self.normalizer)))
 
     def recipe(self, scored: Iterable[str]) -> Recipe:
         """Give the recipe, from the ids of the utterances that were scored."""

@@ -13,8 +13,23 @@ import unicodedata
 from functools import cache
 from typing import Any
 
-#: No word, and unknown to the rules for numbers, which would take "oh" for 0.
-_OH = "ohzz"
+#: Words that the rules for numbers would swallow or take for a number ("lost 20 pounds" → £20, "oh" → 0), the words that stand for
+#: them meanwhile, unknown to those rules, and what is written in the end.
+_HIDDEN = {
+    "oh": ("ohzz", "oh"),
+    "pound": ("poundzz", "lb"),
+    "pounds": ("poundzz", "lb"),
+    "lbs": ("poundzz", "lb"),
+    "dollar": ("dollarzz", "dollars"),
+    "dollars": ("dollarzz", "dollars"),
+    "euro": ("eurozz", "euros"),
+    "euros": ("eurozz", "euros"),
+    "cent": ("centzz", "cents"),
+    "cents": ("centzz", "cents"),
+    "pence": ("pencezz", "pence"),
+}
+_SHOWN = dict(_HIDDEN.values())
+_CURRENCIES = {"$": "dollars", "£": "pounds", "€": "euros"}
 
 _WORDS = {
     "ok": "okay",
@@ -31,7 +46,6 @@ _WORDS = {
     "dr": "doctor",
     "mr": "mister",
     "mrs": "missus",
-    "oh": _OH,
 }
 _UNITS = {
     "milligram": "mg",
@@ -114,10 +128,10 @@ def _pass(text: str) -> str:
     text = text.replace("'", "")
     text = _FILLERS.sub(" ", text)
     text = _signs(text)
-    text = " ".join(_WORDS.get(word, word) for word in text.split())
+    text = " ".join(_HIDDEN[word][0] if word in _HIDDEN else _WORDS.get(word, word) for word in text.split())
     text = _write_numbers(text)
     text = _separate(text)
-    return " ".join(_spell(word) for word in _join_letters(text)).replace(_OH, "oh")
+    return " ".join(_SHOWN.get(word) or _spell(word) for word in _join_letters(text))
 
 
 def _plain(text: str) -> str:
@@ -144,6 +158,11 @@ def _signs(text: str) -> str:
     text = re.sub(r"(?<![^\s(])[-\u2212](?=\d)", "minus ", text)
     text = re.sub(r"(?<!\d)\.(?=\d)", " 0.", text)
     text = re.sub(r"\.(?!\d)", " ", text)
+    text = re.sub(
+        r"([$£€])\s*(\d[\d.]*(?: (?:thousand|million|billion)\b)?)",
+        lambda match: f" {match[2]} {_CURRENCIES[match[1]]} ",
+        text,
+    )
     text = text.replace("%", " percent ")
     return re.sub(r"[^\w\s.]|_", " ", text)
 

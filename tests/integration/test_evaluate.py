@@ -246,6 +246,15 @@ class TestPlans:
         assert len(first.ids) == 2
         assert (first.ids, first.key) == (second.ids, second.key)
 
+    def test_terms_that_a_normalizer_loses_are_told(self, home: Path, dataset: Path, tiny_whisper: Path) -> None:
+        del tiny_whisper
+        own = home / "own.csv"
+        own.write_text("term,category,variants\n5 pounds,test,\n")
+        for normalizer, lost in (("clinical-en", set()), ("whisper-en", {"5 pounds"})):
+            config = write_config(home, lexicon={"extra": [own]}, evaluation={"normalizer": normalizer})
+            plan = plan_evaluation(config, EvaluationRequest(dataset=str(dataset), split="all"))
+            assert set(plan.lost_terms) & {"5 pounds"} == lost
+
     def test_base_is_the_model_without_its_adapter(self, home: Path, dataset: Path, tiny_whisper: Path) -> None:
         del tiny_whisper
         config = write_config(home, model={"adapter": "tuned"})
