@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,13 @@ def test_a_prompt_that_names_the_topic_predicts_and_a_speaker_by_lot_does_not(fo
     keyword = next(one for one in found.predictions if (one.features, one.target) == (("prompt",), Target.KEYWORD))
     assert (keyword.accuracy, keyword.classes, keyword.recordings) == (1.0, 4, 200)
     assert keyword.baseline < 0.4
+    assert keyword.commonest == 0.25
+
+
+def test_naming_the_commonest_must_be_beaten_too(found: Influence) -> None:
+    one = found.predictions[0]
+    assert not replace(one, accuracy=0.3, commonest=0.4, low=0.1).predicts
+    assert replace(one, accuracy=0.5, commonest=0.4, low=0.1).predicts
 
 
 def test_a_low_accuracy_may_be_an_influence_all_the_same(found: Influence) -> None:

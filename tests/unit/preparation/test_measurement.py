@@ -47,7 +47,9 @@ def test_the_energy_is_the_notebooks(tmp_path: Path) -> None:
 
 def test_a_loud_recording_is_not_noisier_than_the_same_one_quiet(tmp_path: Path) -> None:
     sound = voice(level=0.2, noise_level=1e-3)
-    loud, quiet = measured(load(tmp_path, [Entry(name="loud", samples=sound), Entry(name="quiet", samples=sound / 10)]))
+    loud, quiet = measured(
+        load(tmp_path, [Entry(name="loud", samples=sound), Entry(name="quiet", samples=sound / np.float32(10))])
+    )
     assert loud.mean_absolute == pytest.approx(10 * quiet.mean_absolute, rel=0.02)
     assert loud.snr_db == pytest.approx(quiet.snr_db, abs=0.5)
 

@@ -30,7 +30,7 @@ def flawed() -> list[Entry]:
         Entry(name="clipped", samples=np.clip(voice(seed=1) * 20, -1, 1).astype(np.float32)),
         Entry(name="doubled", samples=voice(seed=8)),
         Entry(name="empty", samples=voice(seed=2), text="..."),
-        Entry(name="faint", samples=voice(seed=3, noise_level=1e-4) / 300),
+        Entry(name="faint", samples=voice(seed=3, noise_level=1e-4) / np.float32(300)),
         Entry(name="good", samples=voice(seed=4)),
         Entry(name="good44", samples=voice(seed=5, rate=44_100), rate=44_100, text="Don’t worry, 20 mg."),
         Entry(name="long", samples=voice(31.0)),
@@ -109,7 +109,9 @@ class TestStages:
 
 class TestNotebook:
     def test_it_calls_the_loud_voice_noisy_and_keeps_the_noise(self, tmp_path: Path) -> None:
-        murmur = [Entry(name=f"m{seed}", samples=voice(seed=seed, noise_level=0.1) / 20) for seed in range(9)]
+        murmur = [
+            Entry(name=f"m{seed}", samples=voice(seed=seed, noise_level=0.1) / np.float32(20)) for seed in range(9)
+        ]
         found = prepared(tmp_path, [Entry(name="loud", samples=voice(level=0.3)), *murmur])
         assert (found.notebook_noisy, found.notebook.noisy_yet_clean) == (("loud",), ("loud",))
         assert found.kept == ("loud",)
