@@ -23,6 +23,7 @@ BENCHMARKS = {
     "idle": "The daemon at rest",
     "lexicon": "Finding medical terms",
     "metrics": "Scores with intervals",
+    "report": "The report over years",
     "service": "The service around the engine",
     "evaluation": "An evaluation beside plain transcription",
     "engine": "The engine beside faster-whisper",

@@ -6,11 +6,17 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from daemon.intake.names import printable_name
+from daemon.report.alarms import alarm_document, current_alarms
+from daemon.report.words import alarm_sentence
+from daemon.store.measurements import failed_schedule, served_measurements
 from daemon.store.states import JobState, job_counts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from daemon.config import Config
     from daemon.intake.reception import IntakeStatus
+    from daemon.report.alarms import Alarm
 
 #: Names listed at most; all are counted.
 LISTED = 20
@@ -22,13 +28,27 @@ def status_document(
     """Given what the daemon knows of itself (None when none runs), return the whole as JSON."""
     counts = job_counts(config.paths.database)
     free = shutil.disk_usage(config.paths.state).free
+    alarms = current_alarms(served_measurements(config.paths.database), config.evaluation)
+    enough = free >= config.intake.min_free_bytes
     return {
         "daemon": daemon,
         "jobs": {str(state): counts[state] for state in JobState},
         "inbox": _inbox_part(config, intake),
-        "disk": {"free_bytes": free, "enough": free >= config.intake.min_free_bytes},
-        "attention": attention(counts, daemon, intake, enough_space=free >= config.intake.min_free_bytes),
+        "disk": {"free_bytes": free, "enough": enough},
+        "alarms": [alarm_document(alarm) for alarm in alarms],
+        "attention": [
+            *attention(counts, daemon, intake, enough_space=enough),
+            *accuracy(alarms, failed_schedule(config.paths.database) if config.evaluation.dataset else None),
+        ],
     }
+
+
+def accuracy(alarms: Sequence[Alarm], failed: str | None) -> list[str]:
+    """What a person should know about how well is transcribed; ``failed`` is how the last scheduled evaluation failed."""
+    found = [f"{alarm_sentence(alarm)} See `medasrd report`" for alarm in alarms]
+    if failed:
+        found.append(f"the scheduled evaluation failed ({failed}); `medasrd evaluate` says why")
+    return found
 
 
 def _inbox_part(config: Config, intake: IntakeStatus | None) -> dict[str, Any]:

@@ -7,9 +7,9 @@ does. Evaluations of other models neither raise an alarm nor set a mark to be re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medasr.metrics.scores import HIGHER_IS_BETTER
 
@@ -37,6 +37,11 @@ class Alarm:
     def loss(self) -> float:
         """Points by which the metric is worse."""
         return abs(self.value - self.best)
+
+
+def alarm_document(alarm: Alarm) -> dict[str, Any]:
+    """An alarm as JSON."""
+    return asdict(alarm) | {"when": alarm.when.isoformat(), "loss": round(alarm.loss, 9)}
 
 
 def current_alarms(measurements: Sequence[Measurement], options: Evaluation) -> tuple[Alarm, ...]:

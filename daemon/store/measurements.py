@@ -33,6 +33,23 @@ _QUERY = """
 """
 
 
+#: Outcomes of the scheduled evaluation after which nobody has to look.
+_FINE = ("OK", "NEW")
+
+
+def failed_schedule(database: Path) -> str | None:
+    """Given the path of a database of this revision, return how the last scheduled evaluation failed; None if it did not."""
+    query = (
+        "SELECT outcome FROM schedule_runs WHERE task = 'evaluate' AND outcome IS NOT NULL ORDER BY slot DESC LIMIT 1"
+    )
+    try:
+        with closing(sqlite3.connect(read_only_uri(database), uri=True, timeout=5.0)) as connection:
+            row = connection.execute(query).fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{database} cannot be read ({error}); `medasrd db check` says more") from error
+    return row[0] if row and row[0] not in _FINE else None
+
+
 def served_measurements(database: Path) -> list[Measurement]:
     """Given the path of a database of this revision, return what was measured of the serving model, oldest first.
 
