@@ -42,9 +42,9 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
-def print_json(value: Any) -> None:
-    """Print a value made of dicts, lists, strings, numbers and None as indented JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print a value made of dicts, lists, strings, numbers and None as JSON; a large one is printed much sooner without indentation."""
+    click.echo(json.dumps(value, indent=indent, ensure_ascii=False, default=str))
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -59,7 +59,7 @@ def report(
     if as_json:
         from daemon.report.document import report_document
 
-        print_json(report_document(overview))
+        print_json(report_document(overview), indent=None)
     elif check:
         _say_alarms(overview)
     elif not written:

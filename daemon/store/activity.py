@@ -24,7 +24,9 @@ class Week:
     hours: float  #: of audio
     rtfx: float | None  #: seconds of audio transcribed in one second of the model process
     review_share: float  #: of the recordings, 0..1
-    confidence: float | None  #: 0..1: geometric mean probability of what was written, weighted by time; None without text
+    confidence: (
+        float | None
+    )  #: 0..1: geometric mean probability of what was written, weighted by time; None without text
     top_terms: tuple[tuple[str, int], ...]  #: medical terms with how often they were heard, most frequent first
 
 
