@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from medasr.errors import ModelError
+from medasr.types import WINDOW_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
+#: What PEFT does not know of an adapter. One without it was trained elsewhere, with windows of 30 s.
+MANIFEST_FILE = "medasr.json"
 
 
 def apply_adapter(network: Any, folder: Path, *, merge: bool) -> str:
@@ -45,6 +49,23 @@ def apply_adapter(network: Any, folder: Path, *, merge: bool) -> str:
     if merge:
         adapted.merge_and_unload()
     return sha256
+
+
+def read_shortest_context(folder: Path) -> float:
+    """The shortest window in seconds that an adapter was trained for: 30 unless its manifest declares less.
+
+    Raise ModelError for a manifest that cannot be read.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        shortest = float(manifest["shortest_context"])
+    except FileNotFoundError:
+        return WINDOW_SECONDS
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder / MANIFEST_FILE} cannot be read ({error}); restore the adapter") from error
+    if not 1.0 <= shortest <= WINDOW_SECONDS:
+        raise ModelError(f"{folder / MANIFEST_FILE} declares windows of {shortest:g} s; restore the adapter")
+    return shortest
 
 
 def _read_weights(folder: Path) -> tuple[dict[str, torch.Tensor], str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from medasr.errors import ModelError
+from medasr.whisper.context import encode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,14 +105,14 @@ def decode(
 ) -> list[DecodedWindow]:
     """Transcribe a batch of windows.
 
-    Given a WhisperForConditionalGeneration and log-mel features ``[batch, mel, 3000]`` of the network's type and device, return one
+    Given a WhisperForConditionalGeneration and log-mel features ``[batch, mel, frames]`` of the network's type and device, return one
     result per window, in order. Without ``timestamps`` the text comes in one piece.
     """
     from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
     decoder, device = network.model.decoder, features.device
     batch = len(features)
-    encoded = network.model.encoder(features).last_hidden_state
+    encoded = encode(network, features)
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
     prefix = tokens.prefix if timestamps else (*tokens.prefix, tokens.no_timestamps)
     inputs = torch.tensor([prefix] * batch, device=device)

@@ -15,24 +15,23 @@ if TYPE_CHECKING:
 
     from medasr.types import Waveform
 
-WINDOW_SAMPLES = int(WINDOW_SECONDS * SAMPLE_RATE)
 _FFT_SAMPLES = 400
 _HOP_SAMPLES = 160
 _DYNAMIC_RANGE = 8.0  # in powers of ten, below the loudest value of the window
 
 
-def log_mel(windows: Sequence[Waveform], mel_bins: int, device: torch.device) -> torch.Tensor:
-    """Given windows of at most 30 s, return their log-mel spectrograms, float32, shape ``[windows, mel_bins, 3000]``.
+def log_mel(
+    windows: Sequence[Waveform], mel_bins: int, device: torch.device, seconds: float = WINDOW_SECONDS
+) -> torch.Tensor:
+    """Given windows of at most ``seconds``, return their log-mel spectrograms, float32, shape ``[windows, mel_bins, 100 * seconds]``.
 
-    Each window is filled up with digital silence *before* the transform, as in training; equal to transformers'
+    Each window is filled up with digital silence *before* the transform, as in training; at 30 s equal to transformers'
     WhisperFeatureExtractor within 1e-4. Raise ValueError for a longer window.
     """
-    filled = np.zeros((len(windows), WINDOW_SAMPLES), dtype=np.float32)
+    filled = np.zeros((len(windows), round(seconds * SAMPLE_RATE)), dtype=np.float32)
     for row, window in zip(filled, windows, strict=True):
-        if len(window) > WINDOW_SAMPLES:
-            raise ValueError(
-                f"a window of {len(window) / SAMPLE_RATE:.2f} s; Whisper takes at most {WINDOW_SECONDS:g} s"
-            )
+        if len(window) > len(row):
+            raise ValueError(f"a window of {len(window) / SAMPLE_RATE:.2f} s; at most {seconds:g} s fit here")
         row[: len(window)] = window
     waveforms = torch.from_numpy(filled).to(device)
     spectrum = torch.stft(

@@ -13,7 +13,7 @@ import torch
 
 from medasr.errors import ModelError
 from medasr.packs import checkpoint
-from medasr.types import ModelVersion
+from medasr.types import WINDOW_SECONDS, ModelVersion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +48,7 @@ class LoadedModel:
     tokenizer: Any  #: transformers.WhisperTokenizer
     device: torch.device
     compute_type: torch.dtype  #: of the features and activations
+    shortest_context: float  #: seconds; windows are computed at least this long
     version: ModelVersion
 
 
@@ -65,10 +66,11 @@ def load_model(options: ModelOptions) -> LoadedModel:
     precision = choose_precision(options.precision, device)
     compute_type = _half_precision(device) if precision == "nf4" else _TYPES[precision]
     network = _load_network(options.path, precision, compute_type, device)
-    adapter_sha256 = None
+    adapter_sha256, shortest_context = None, WINDOW_SECONDS
     if options.adapter is not None:
-        from medasr.whisper.adapter import apply_adapter
+        from medasr.whisper.adapter import apply_adapter, read_shortest_context
 
+        shortest_context = read_shortest_context(options.adapter)
         adapter_sha256 = apply_adapter(network, options.adapter, merge=precision != "nf4")
     if precision != "nf4":
         network = network.to(device=device, dtype=compute_type)
@@ -78,12 +80,14 @@ def load_model(options: ModelOptions) -> LoadedModel:
         tokenizer=_load_tokenizer(options.path),
         device=device,
         compute_type=compute_type,
+        shortest_context=shortest_context,
         version=ModelVersion(
             base_id=options.base_id,
             base_revision=options.base_revision,
             base_sha256=options.base_sha256,
             adapter_sha256=adapter_sha256,
             precision=precision,
+            audio_context="full" if shortest_context == WINDOW_SECONDS else "variable",
         ),
     )
 

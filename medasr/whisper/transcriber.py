@@ -8,6 +8,7 @@ import torch
 
 from medasr.quality import compression_ratio
 from medasr.types import SAMPLE_RATE, Hypothesis, HypothesisSegment
+from medasr.whisper.context import context_seconds
 from medasr.whisper.decoding import TIMESTAMP_SECONDS, DecodedWindow, DecodingTokens, decode, decoding_tokens
 from medasr.whisper.features import log_mel
 from medasr.whisper.model import LoadedModel, ModelOptions, is_out_of_memory, load_model
@@ -45,7 +46,7 @@ def load_transcriber(options: ModelOptions) -> Transcriber:
 
 
 class WhisperTranscriber:
-    """Whisper, greedy, with timestamps, every window filled up to 30 s."""
+    """Whisper, greedy, with timestamps; windows are filled up to 30 s, or to what the longest needs if the model was trained so."""
 
     def __init__(self, model: LoadedModel, language: str) -> None:
         """Given a loaded model and the ISO 639-1 code of the language spoken; raise ModelError for a language it does not know."""
@@ -69,9 +70,11 @@ class WhisperTranscriber:
         if not windows:
             return []
         model = self._model
+        longest = max(len(window) for window in windows) / SAMPLE_RATE
+        seconds = context_seconds(longest, model.shortest_context)
         try:
             with torch.inference_mode():
-                features = log_mel(windows, self._mel_bins, model.device).to(model.compute_type)
+                features = log_mel(windows, self._mel_bins, model.device, seconds).to(model.compute_type)
                 decoded = decode(model.network, features, self._tokens)
         except RuntimeError as error:
             if not is_out_of_memory(error):

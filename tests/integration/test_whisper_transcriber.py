@@ -108,7 +108,7 @@ def test_a_batch_of_nothing_is_nothing(transcriber: Transcriber) -> None:
 
 
 class Failing(torch.nn.Module):
-    """An encoder for which there is no memory."""
+    """The beginning of an encoder for which there is no memory."""
 
     def __init__(self, error: RuntimeError) -> None:
         super().__init__()
@@ -129,9 +129,9 @@ class Failing(torch.nn.Module):
 def test_running_out_of_memory_is_told_from_other_failures(error: RuntimeError) -> None:
     model = load_model(tiny_english())
     transcriber = WhisperTranscriber(model, "en")
-    model.network.model.encoder = Failing(error)
+    model.network.model.encoder.conv1 = Failing(error)
     with pytest.raises(MemoryError, match="a batch of 2 windows does not fit on cpu"):
         transcriber.transcribe([np.zeros(SAMPLE_RATE, np.float32)] * 2)
-    model.network.model.encoder = Failing(RuntimeError("CUDA error: device-side assert triggered"))
+    model.network.model.encoder.conv1 = Failing(RuntimeError("CUDA error: device-side assert triggered"))
     with pytest.raises(RuntimeError, match="device-side assert"):
         transcriber.transcribe([np.zeros(SAMPLE_RATE, np.float32)])

@@ -1,0 +1,52 @@
+"""Encoding windows shorter than 30 s, so that only speech is paid for.
+
+Whisper's encoder learned positions for 30 s and transformers insists on all of them. It computes as well over the first few: the
+positions of a shorter window are the beginning of the others. A stock model writes worse for it and has to be trained with windows
+of all lengths first; what a model was trained for, its adapter's manifest declares.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from medasr.types import WINDOW_SECONDS
+
+#: Windows are computed in lengths of so many seconds, so that a batch seldom waits for its longest.
+STEP_SECONDS = 5.0
+#: Silence that follows the speech at least: without any the model does not know that a sentence has ended.
+TAIL_SECONDS = 1.0
+
+
+def encode(network: Any, features: torch.Tensor) -> torch.Tensor:
+    """Encode a batch of windows of any one length.
+
+    Given a WhisperForConditionalGeneration, stock, quantized or with LoRA layers within, and log-mel features ``[batch, mel, frames]``
+    of an even number of at most 3000 frames, return hidden states ``[batch, frames / 2, width]``. Gradients flow. For 3000 frames
+    this is what the network's own encoder gives. Raise ValueError for an odd or larger number of frames.
+    """
+    encoder = network.model.encoder
+    frames = features.shape[-1]
+    if frames % 2 or frames > 2 * encoder.embed_positions.num_embeddings:
+        raise ValueError(
+            f"{frames} frames; a window has an even number of at most {2 * encoder.embed_positions.num_embeddings}"
+        )
+    hidden = torch.nn.functional.gelu(encoder.conv1(features))
+    hidden = torch.nn.functional.gelu(encoder.conv2(hidden)).permute(0, 2, 1)
+    hidden = hidden + encoder.embed_positions(torch.arange(frames // 2, device=hidden.device))
+    for layer in encoder.layers:
+        hidden = layer(hidden, None)
+    encoded: torch.Tensor = encoder.layer_norm(hidden)
+    return encoded
+
+
+def context_seconds(longest: float, floor: float) -> float:
+    """How long the windows of a batch are computed, in seconds.
+
+    Given the length of the longest and the shortest context that the model was trained for, return the next step that leaves room
+    for a tail of silence: at least the floor, at most 30 s.
+    """
+    steps = math.ceil((longest + TAIL_SECONDS) / STEP_SECONDS)
+    return min(max(steps * STEP_SECONDS, floor), WINDOW_SECONDS)
