@@ -11,6 +11,7 @@
         ├── ModelError            weights missing, altered, unsafe or of the wrong kind
         │   └── PackUnavailable   neither the package index nor the hub could give the weights
         ├── DatasetError          the dataset cannot be read at all, or holds nothing to use
+        ├── TrainingError         a training cannot go on or must not be used; what serves is untouched
         ├── NotComparable         two scores were not made the same way, so no difference is told
         ├── StoreError            database missing, newer than the program, or damaged; exit 10
         └── AlreadyRunning        another daemon holds this home; exit 75
@@ -102,6 +103,10 @@ class PackUnavailable(ModelError):  # noqa: N818 - reads as the state it reports
 
 class DatasetError(FatalError):
     """The dataset cannot be read at all, or holds nothing that could be used; single bad entries are counted, never raised."""
+
+
+class TrainingError(FatalError):
+    """A training cannot begin or go on, or its result must not be used; what serves is untouched."""
 
 
 class NotComparable(FatalError):  # noqa: N818 - reads as the state it reports

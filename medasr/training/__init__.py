@@ -1,0 +1,1 @@
+"""Fine-tuning Whisper with LoRA on windows as long as the speech."""

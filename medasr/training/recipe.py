@@ -1,0 +1,70 @@
+"""How an adapter is trained: everything besides the data that decides the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from medasr.errors import ConfigurationError
+from medasr.types import WINDOW_SECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecipe:
+    """Hyper-parameters; docs/training.md gives the reasons for the defaults."""
+
+    name: str = "medasr"
+    precision: Literal["nf4", "bf16", "fp32"] = "bf16"  #: of the frozen base weights; the adapter's are always fp32
+    epochs: int = 4
+    learning_rate: float = 5e-4
+    warmup_share: float = 0.1  #: of all steps; then it falls linearly to zero
+    weight_decay: float = 0.0
+    gradient_norm: float = 1.0
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    targets: str | tuple[str, ...] = "all-linear"  #: of encoder and decoder, but never the output projection
+    batch_size: int = 8
+    shortest_context: float = 10.0  #: seconds; windows are trained from here on, and served from here on
+    longer_share: float = 0.25  #: of the batches, which are computed at a random longer window
+    join_share: float = 0.25  #: of the examples, which are joined with others into one window with several segments
+    empty_share: float = 0.05  #: of the examples beside them: noise without speech, and no text
+    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
+    noise_share: float = 0.5  #: of the examples, to which noise is added
+    noise_snr_db: tuple[float, float] = (5.0, 30.0)
+    time_masks: int = 2
+    time_mask_seconds: float = 0.4  #: at most
+    mel_masks: int = 2
+    mel_mask_bands: int = 12  #: at most, of 80
+    label_smoothing: float = 0.0
+    seed: int = 0
+
+
+#: The notebook's: attention's query and value only, a tiny learning rate, full windows, nothing else.
+NOTEBOOK = TrainingRecipe(
+    name="notebook",
+    precision="nf4",
+    epochs=5,
+    learning_rate=2e-5,
+    warmup_share=0.0,
+    rank=32,
+    alpha=64,
+    targets=("q_proj", "v_proj"),
+    shortest_context=WINDOW_SECONDS,
+    longer_share=0.0,
+    join_share=0.0,
+    empty_share=0.0,
+    speeds=(1.0,),
+    noise_share=0.0,
+    time_masks=0,
+    mel_masks=0,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (TrainingRecipe(), NOTEBOOK)}
+
+
+def recipe_named(name: str) -> TrainingRecipe:
+    """The preset of this name. Raise ConfigurationError, naming the known ones, for another."""
+    if name not in RECIPES:
+        raise ConfigurationError(f'there is no recipe "{name}"; known are {", ".join(RECIPES)}')
+    return RECIPES[name]
