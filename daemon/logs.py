@@ -28,7 +28,7 @@ FIELDS = frozenset(
         *("job", "recording", "recording_id", "pid", "process_id", "task", "model", "device"),
         *("state", "code", "reason", "kind", "fault", "error", "exit_code"),
         *("count", "duplicates", "orphans", "interrupted", "in_row", "segments", "terms", "attempts", "batch_size"),
-        *("seconds", "size"),
+        *("seconds", "size", "evaluation", "utterances", "metric", "value", "best"),
     }
 )
 

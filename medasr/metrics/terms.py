@@ -74,22 +74,35 @@ def judge_terms(
 def _pair(said: Sequence[Occurrence], written: Sequence[Occurrence], traces: Traces) -> dict[int, int]:
     """Find for each term that was said (by number) the same term written in its place; a written one counts once.
 
-    Terms that were recognized word by word choose first: their counterpart is certain. The others take the leftmost that is free,
-    which leaves as many as possible for those behind them, because places follow each other as the terms do.
+    Terms with a recognized word in common come first: they are certain. The others take the leftmost that is free, which leaves as
+    many as possible for those behind them, because places follow each other as the terms do. Either side may stand in the place of
+    the other, so that who is the reference decides only what is called missed and what invented.
     """
     free: dict[str, list[int]] = defaultdict(list)
     for number, one in enumerate(written):
         free[one.term].append(number)
     pairs: dict[int, int] = {}
-    certain_first = sorted(range(len(said)), key=lambda number: not traces.reference.is_equal(said[number].words))
-    for number in certain_first:
-        place = traces.reference.around(said[number].words)
-        candidates = free[said[number].term]
-        counterpart = next((other for other in candidates if _overlap(written[other].words, place)), None)
-        if counterpart is not None:
-            pairs[number] = counterpart
-            candidates.remove(counterpart)
+    for belong in (_share_a_word, _stand_in_place):
+        for number, one in enumerate(said):
+            if number in pairs:
+                continue
+            candidates = free[one.term]
+            counterpart = next((other for other in candidates if belong(one, written[other], traces)), None)
+            if counterpart is not None:
+                pairs[number] = counterpart
+                candidates.remove(counterpart)
     return pairs
+
+
+def _share_a_word(said: Occurrence, written: Occurrence, traces: Traces) -> bool:
+    trace = traces.reference
+    return any(trace.equal[word] and trace.starts[word] in written.words for word in said.words)
+
+
+def _stand_in_place(said: Occurrence, written: Occurrence, traces: Traces) -> bool:
+    return _overlap(written.words, traces.reference.around(said.words)) or _overlap(
+        said.words, traces.hypothesis.around(written.words)
+    )
 
 
 def _is_literally_there(one: Occurrence, others: Sequence[Occurrence], trace: Trace) -> bool:

@@ -162,9 +162,10 @@ def test_a_file_touched_at_any_step_is_never_taken_by_half(tmp_path, clock, poin
     """Whatever a person does to a.wav meanwhile: each version that was taken is whole, and a new one is not removed."""
     path = tmp_path / "inbox" / "a.wav"
     done = []
+    first = threading.Lock()  # several files are copied at a time
 
     def meddle(name: str) -> None:
-        if name != point or done or not path.exists():
+        if name != point or not path.exists() or not first.acquire(blocking=False):
             return
         done.append(name)
         if deed == "append":

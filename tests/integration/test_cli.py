@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ from daemon.cli import COMMANDS, main, medasrd
 from daemon.config import Config, load_config
 from daemon.intake import spool
 from daemon.intake.names import printable_name
-from daemon.store import jobs, recordings, transcripts
+from daemon.store import evaluations, jobs, recordings, transcripts
 from daemon.store.connection import Store
 from daemon.store.states import SCHEMA_REVISION
 from medasr.errors import MedasrError, Reason
 from medasr.types import VerdictKind
 from tests.conftest import write_config
+from tests.support.evaluations import make_report
 from tests.support.stores import NOW, copy, hit, later, result
 
 ROOT = Path(__file__).parents[2]
@@ -105,6 +107,8 @@ def filled(new_home: Path) -> Filled:
     with store.write() as session:
         job = jobs.of_recording(session, ids["broken"])
         jobs.quarantine(session, job.id, Reason.BAD_FORMAT, now=later(minutes=1))
+        for day in range(2):
+            evaluations.add(session, make_report(skill=0.8 + day / 10, started_at=NOW + timedelta(days=day)))
     store.close()
     return Filled(config=new_home, **ids)
 
@@ -478,18 +482,22 @@ class TestForPrograms:
         ("config", "show"): (),
         ("db", "check"): (),
         ("doctor",): (),
+        ("evaluations", "compare"): ("1", "2"),
+        ("evaluations", "list"): (),
+        ("evaluations", "show"): ("1",),
         ("jobs", "list"): (),
         ("jobs", "show"): ("1",),
         ("models", "list"): (),
         ("models", "verify"): (),
         ("quarantine", "list"): (),
+        ("report",): (),
         ("search",): ("pain",),
         ("show",): ("1",),
         ("status",): (),
         ("terms",): (),
     }
-    #: These need a model; the acceptance tests run them.
-    WITH_A_MODEL = [("scan",), ("transcribe",)]  # noqa: RUF012
+    #: These need a model or a dataset; tests of their own run them.
+    WITH_A_MODEL = [("evaluate",), ("explore",), ("scan",), ("transcribe",)]  # noqa: RUF012
 
     def test_every_command_that_takes_json_is_tried(self) -> None:
         assert sorted([*self.EXAMPLES, *self.WITH_A_MODEL]) == WITH_JSON
