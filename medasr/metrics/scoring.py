@@ -28,7 +28,8 @@ def score_utterance(
     """Score an utterance.
 
     Given the texts as they are, the length of the audio in seconds, what counts as the same text, and the terms to look for, return
-    the counts; an exclusion where nothing is left of the reference after normalization. The hypothesis may be empty.
+    the counts; an exclusion where nothing is left of the reference after normalization. The hypothesis may be empty. Make the lexicon
+    with :func:`medasr.metrics.vocabulary.normalize_lexicon`, once for all utterances, or terms that the normalizer changes are not found.
     """
     reference, hypothesis = collapse(reference), collapse(hypothesis)
     normalized_reference, normalized_hypothesis = collapse(normalizer(reference)), collapse(normalizer(hypothesis))

@@ -13,6 +13,8 @@ import unicodedata
 from functools import cache
 from typing import Any
 
+from medasr.text.clinical_words import SPELLINGS, UNITS, WORDS
+
 #: Words that the rules for numbers would swallow or take for a number ("lost 20 pounds" → £20, "oh" → 0), the words that stand for
 #: them meanwhile, unknown to those rules, and what is written in the end.
 _HIDDEN = {
@@ -33,61 +35,6 @@ _BREAK = "breakzz"
 _SHOWN = dict(_HIDDEN.values()) | {_BREAK: ""}
 _CURRENCIES = {"$": "dollars", "£": "pounds", "€": "euros"}
 
-_WORDS = {
-    "ok": "okay",
-    "mum": "mom",
-    "mums": "moms",
-    "mummy": "mommy",
-    "cos": "because",
-    "alright": "all right",
-    "yep": "yeah",
-    "wanna": "want to",
-    "gonna": "going to",
-    "gotta": "got to",
-    "kinda": "kind of",
-    "sorta": "sort of",
-    "dunno": "do not know",
-    "dr": "doctor",
-    "mr": "mister",
-    "mrs": "missus",
-    # Names and dates begin alike: first aid, the first of May, third degree.
-    "1st": "first",
-    "2nd": "second",
-    "3rd": "third",
-    "hr": "hour",
-    "hrs": "hours",
-    "mins": "minutes",
-    "secs": "seconds",
-    "wks": "weeks",
-    "yrs": "years",
-    "tab": "tablet",
-    "tabs": "tablets",
-}
-_UNITS = {
-    "milligram": "mg",
-    "mgs": "mg",
-    "microgram": "mcg",
-    "mcgs": "mcg",
-    "ug": "mcg",
-    "μg": "mcg",
-    "millimole": "mmol",
-    "milliequivalent": "meq",
-    "kilogram": "kg",
-    "kilo": "kg",
-    "kgs": "kg",
-    "milliliter": "ml",
-    "millilitre": "ml",
-    "mls": "ml",
-    "liter": "l",
-    "litre": "l",
-    "millimeter": "mm",
-    "millimetre": "mm",
-    "centimeter": "cm",
-    "centimetre": "cm",
-    "celsius": "c",
-    "centigrade": "c",
-    "fahrenheit": "f",
-}
 _CONTRACTIONS = (
     (r"\bwon't\b", "will not"),
     (r"\bcan(?:'t| not)\b", "cannot"),
@@ -108,23 +55,10 @@ _CONTRACTIONS = (
     # Elsewhere 's is a possessive: the mother's knee is no "mother is knee".
     (r"\b(it|he|she|that|what|there|here|where|who|how)'s\b", r"\1 is"),
 )
-#: British → American, where it is a matter of whole families of words.
-_SPELLINGS = (
-    ("aem", "em"),
-    ("oedem", "edem"),
-    ("oesoph", "esoph"),
-    ("rrhoea", "rrhea"),
-    ("pnoea", "pnea"),
-    ("paed", "ped"),
-    ("gynaec", "gynec"),
-    ("anaesth", "anesth"),
-    ("caesar", "cesar"),
-    ("faec", "fec"),
-    ("foet", "fet"),
-    ("oestr", "estr"),
-    ("coeliac", "celiac"),
-)
-_ROMANS = {name: str(value) for value, name in enumerate("i ii iii iv v vi vii viii ix x xi xii".split(), start=1)}
+_ROMANS = {
+    name: str(value)
+    for value, name in enumerate(("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii"), start=1)
+}
 #: A single letter is a number in capitals only, and "the type I have" is none.
 _ROMAN = re.compile(
     r"\b((?i:types?|stage|grade|class|phase|factor|nerve)) "
@@ -167,7 +101,7 @@ def _pass(text: str) -> str:
     text = text.replace("'", "")
     text = _FILLERS.sub(" ", text)
     text = _signs(text)
-    text = " ".join(_HIDDEN[word][0] if word in _HIDDEN else _WORDS.get(word, word) for word in text.split())
+    text = " ".join(_HIDDEN[word][0] if word in _HIDDEN else WORDS.get(word, word) for word in text.split())
     text = _write_numbers(text)
     text = _separate(text)
     words = (_SHOWN[word] if word in _SHOWN else _spell(word) for word in _join_letters(text))
@@ -293,7 +227,7 @@ def _join_letters(text: str) -> list[str]:
 
 def _spell(word: str) -> str:
     """American spelling, and one symbol for each unit."""
-    for british, american in _SPELLINGS:
+    for british, american in SPELLINGS:
         word = word.replace(british, american)
     word = "disc" if word == "disk" else _american()(word).replace("disk", "disc")  # anatomy is written disc
-    return _UNITS.get(word) or (_UNITS.get(word[:-1]) if word.endswith("s") else None) or word
+    return UNITS.get(word) or (UNITS.get(word[:-1]) if word.endswith("s") else None) or word

@@ -21,12 +21,15 @@ PHRASES = (
     "um, I feel, uh, dizzy", "gonna faint", "I will not", "I won't", "[cough] sorry", "(laughs) yes", "naïve café",
     "co-codamol 30/500", "Z-pack", "St. John's wort", "q.i.d.", "b.i.d.", "PRN", "O2 sats 98%", "$20", "50 cents",
     "I lost twenty pounds.", "She weighs 140 lbs.", "£5.50", "$20 million",
+    "1.5 L", "0.1 mcg", "1 g", "one of my knees", "2½ mg", "10⁹", "≥ 65", "2+ edema", "salt & sugar", "a hundred", "Type I or type II",
+    "stage IV", "factor V Leiden", "it's been", "I dont know", "at 7:30", "1:10", "the 3rd", "thirty first", "two two milligram tablets",
+    "3x a day", "4 hrs", "kg/m²", "6'2\"",
 )  # fmt: skip
 
 FROZEN = {
-    "seed/1": "73603609f41c89cf",
-    "whisper-en/1": "eb421006aefe6384",
-    "clinical-en/1": "e7b9edb29207c37a",
+    "seed/1": "09a0c5e7a3c13f9f",
+    "whisper-en/1": "e9670e86072f6a73",
+    "clinical-en/1": "9f78e1bd16a9edd4",
 }
 
 

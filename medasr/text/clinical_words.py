@@ -1,0 +1,77 @@
+"""Words of clinical-en that have one form: everyday words, units, and British spellings."""
+
+from __future__ import annotations
+
+#: Words that are the same to whoever reads a transcript.
+WORDS = {
+    "ok": "okay",
+    "mum": "mom",
+    "mums": "moms",
+    "mummy": "mommy",
+    "cos": "because",
+    "alright": "all right",
+    "yep": "yeah",
+    "wanna": "want to",
+    "gonna": "going to",
+    "gotta": "got to",
+    "kinda": "kind of",
+    "sorta": "sort of",
+    "dunno": "do not know",
+    "dr": "doctor",
+    "mr": "mister",
+    "mrs": "missus",
+    # Names and dates begin alike: first aid, the first of May, third degree.
+    "1st": "first",
+    "2nd": "second",
+    "3rd": "third",
+    "hr": "hour",
+    "hrs": "hours",
+    "mins": "minutes",
+    "secs": "seconds",
+    "wks": "weeks",
+    "yrs": "years",
+    "tab": "tablet",
+    "tabs": "tablets",
+}
+#: Units, singular or short → the symbol.
+UNITS = {
+    "milligram": "mg",
+    "mgs": "mg",
+    "microgram": "mcg",
+    "mcgs": "mcg",
+    "ug": "mcg",
+    "μg": "mcg",
+    "millimole": "mmol",
+    "milliequivalent": "meq",
+    "kilogram": "kg",
+    "kilo": "kg",
+    "kgs": "kg",
+    "milliliter": "ml",
+    "millilitre": "ml",
+    "mls": "ml",
+    "liter": "l",
+    "litre": "l",
+    "millimeter": "mm",
+    "millimetre": "mm",
+    "centimeter": "cm",
+    "centimetre": "cm",
+    "celsius": "c",
+    "centigrade": "c",
+    "fahrenheit": "f",
+}
+#: British → American, where it is a matter of whole families of words.
+SPELLINGS = (
+    ("aem", "em"),
+    ("oedem", "edem"),
+    ("oesoph", "esoph"),
+    ("rrhoea", "rrhea"),
+    ("pnoea", "pnea"),
+    ("paed", "ped"),
+    ("gynaec", "gynec"),
+    ("anaesth", "anesth"),
+    ("caesar", "cesar"),
+    ("faec", "fec"),
+    ("foet", "fet"),
+    ("oestr", "estr"),
+    ("coeliac", "celiac"),
+)
