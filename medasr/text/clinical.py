@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from medasr.text.clinical_words import SPELLINGS, UNITS, WORDS
@@ -111,6 +111,8 @@ def _pass(text: str) -> str:
 def _write_out(text: str) -> str:
     """Keep apart what would fall together when characters are composed: 2½ is 2.5, not 21/2; 10⁹ is not 109."""
     text = _ROMAN.sub(lambda match: f"{match[1]} {_ROMANS[match[2].lower()]}", text)
+    if text.isascii() and "<" not in text and ">" not in text:
+        return text
     for sign, decimals, word in (("½", ".5", "half"), ("¼", ".25", "quarter"), ("¾", ".75", "three quarters")):
         text = re.sub(rf"(?<=\d) ?{sign}", decimals, text).replace(sign, f" {word} ")
     text = re.sub("(?<=\\d)(?=[⅐-⅞⁰¹²³⁴-⁹])", " ", text)
@@ -123,6 +125,8 @@ def _plain(text: str) -> str:
     text = re.sub("(?<=\\d)['’′](?=\\d)", " ", text)  # 6'2"
     text = re.sub("[’‘`´ʼ]", "'", text)
     text = re.sub(r"\s+'", "'", text)
+    if text.isascii() and text.isprintable():
+        return text
     decomposed = unicodedata.normalize("NFKD", text)
     kept = (
         character
@@ -225,6 +229,7 @@ def _join_letters(text: str) -> list[str]:
     return words
 
 
+@lru_cache(maxsize=16_384)
 def _spell(word: str) -> str:
     """American spelling, and one symbol for each unit."""
     for british, american in SPELLINGS:
