@@ -47,6 +47,11 @@ def print_json(value: Any, *, indent: int | None = 2) -> None:
     click.echo(json.dumps(value, indent=indent, ensure_ascii=False, default=str))
 
 
+def harmless(words: str) -> str:
+    """Text that may hold anything, with all that a terminal would obey replaced."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in words)
+
+
 def console(*, stderr: bool = False) -> Console:
     """The rich console; wide enough not to wrap identifiers when the output is not a terminal."""
     from rich.console import Console

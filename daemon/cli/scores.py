@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from daemon.cli.options import console
+from daemon.cli.options import console, harmless
 from daemon.cli.session import duration
 from daemon.cli.tables import print_table
 
@@ -55,10 +55,10 @@ def print_circumstances(evaluation: EvaluationSummary) -> None:
 
 
 def line(words: str, style: str = "") -> None:
-    """Print a line that may hold anything."""
+    """Print a line that may hold anything: what a terminal would obey is replaced."""
     from rich.text import Text
 
-    console().print(Text(words, style=style), soft_wrap=True)
+    console().print(Text(harmless(words), style=style), soft_wrap=True)
 
 
 def heading(words: str) -> None:

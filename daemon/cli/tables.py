@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from daemon.cli.options import console
+from daemon.cli.options import console, harmless
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -30,8 +30,8 @@ def print_table(
     from rich.cells import cell_len
     from rich.text import Text
 
-    lines = [[Text(name, style="bold") for name in columns]]
-    lines += [[Text(cell, style=(styles or {}).get(cell, "")) for cell in row] for row in rows]
+    lines = [[Text(harmless(name), style="bold") for name in columns]]
+    lines += [[Text(harmless(cell), style=(styles or {}).get(cell, "")) for cell in row] for row in rows]
     widths = [max(cell_len(line[index].plain) for line in lines) for index in range(len(columns))]
     output = console()
     used = sum(widths[:-1]) + len(_GAP) * (len(columns) - 1)

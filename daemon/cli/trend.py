@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from daemon.cli.options import console
+from daemon.cli.options import console, harmless
 from daemon.cli.tables import print_table
 from daemon.report.alarms import Alarm
 from daemon.report.history import SERVING, model_name
@@ -154,7 +154,7 @@ def _change(change: Change | None) -> str:
 
 
 def _paragraph(words: str, style: str = "") -> None:
-    """Words that may hold anything, broken at the terminal's width."""
+    """Words that may hold anything, broken at the terminal's width; what a terminal would obey is replaced."""
     from rich.text import Text
 
-    console().print(Text(words, style=style))
+    console().print(Text(harmless(words), style=style))

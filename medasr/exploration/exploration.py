@@ -36,11 +36,15 @@ class Places:
 
 
 def require_free(out: Path) -> None:
-    """Raise DatasetError unless the folder is new, empty, or holds an earlier report: nothing of anybody else is overwritten."""
+    """Make the folder if it is missing. Raise DatasetError if that fails, or unless it is empty or holds an earlier report."""
     if out.exists() and not out.is_dir():
         raise DatasetError(f"{out} is a file; name a folder with --out")
     if out.is_dir() and any(out.iterdir()) and not (out / DOCUMENT).is_file():
         raise DatasetError(f"{out} holds other files; name a new folder with --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise DatasetError(f"{out} cannot be made ({error.strerror}); name another folder with --out") from error
 
 
 def explore(
@@ -70,7 +74,6 @@ def explore(
     if spectrograms:
         place = next(number for number, one in enumerate(pictures) if one.name == _BEFORE_SPECTROGRAMS)
         pictures.insert(place + 1, spectrograms)
-    places.out.mkdir(parents=True, exist_ok=True, mode=0o700)
     for picture in pictures:
         _write(places.out / f"{picture.name}.png", picture.png)
     document = json.dumps(survey_document(figures), indent=1, ensure_ascii=False)

@@ -80,6 +80,12 @@ class TestTable:
         fill()
         assert "medasrd evaluate --dataset DATASET" in medasrd("report", config=config).stdout
 
+    def test_no_name_reaches_a_terminal_as_it_came(self, fill: Fill, config: Config) -> None:
+        hostile = "data\x1b[31m\x07"
+        fill(make_report(recipe=replace(RECIPE, dataset=hostile), leaks=(hostile,), model_label=hostile))
+        for command in (("report",), ("evaluations", "show", "1"), ("evaluations", "list")):
+            assert "\x1b" not in medasrd(*command, config=config).stdout
+
     @pytest.mark.parametrize(
         ("options", "shown"),
         [

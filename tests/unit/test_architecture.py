@@ -16,7 +16,7 @@ HOMES = {
     "alembic": ("daemon/store/migration.py", "migrations/"),
     "watchdog": ("daemon/intake/inbox.py",),
     "apscheduler": ("daemon/schedule.py",),
-    "peft": ("medasr/whisper/",),
+    "peft": ("medasr/whisper/", "medasr/training/"),
     "bitsandbytes": ("medasr/whisper/",),
     "transformers": ("medasr/whisper/", "medasr/packs"),
     "silero_vad": ("medasr/speech.py",),
@@ -34,8 +34,8 @@ HEAVY = {
     *("torch", "transformers", "peft", "bitsandbytes", "librosa", "onnxruntime", "silero_vad"),
     *("datasets", "pyarrow", "sklearn", "matplotlib", "jiwer", "jinja2", "whisper_normalizer"),
 }
-#: modules that only the model process imports
-MODEL_PROCESS = ("medasr/whisper/",)
+#: modules that only the model process and a training import
+MODEL_PROCESS = ("medasr/whisper/", "medasr/training/")
 
 
 def modules() -> list[Path]:

@@ -165,6 +165,10 @@ class TestFolder:
         with pytest.raises(DatasetError, match="other files"):
             require_free(tmp_path)
 
+    def test_one_that_cannot_be_made_is_refused_before_anything_is_measured(self) -> None:
+        with pytest.raises(DatasetError, match="cannot be made"):
+            require_free(Path("/proc/report"))
+
 
 class TestDistributions:
     def test_every_figure_is_in_a_bar_or_counted_beside(self) -> None:
