@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from daemon.evaluation.document import evaluation_document
+from daemon.evaluation.document import findings_document
 from daemon.report.alarms import alarm_document
 from daemon.report.history import model_name
 from daemon.report.words import meaning
@@ -39,10 +39,7 @@ def _series(series: Series, overview: Overview) -> dict[str, Any]:
 
 
 def _point(point: Point, alarms: Sequence[Alarm]) -> dict[str, Any]:
-    document = evaluation_document(point.evaluation)
-    for told_elsewhere in ("recipe", "terms"):
-        del document[told_elsewhere]
-    return document | {
+    return findings_document(point.evaluation) | {
         "line": point.line,
         "model_name": model_name(point.evaluation.model),
         "since_last": {metric: _change(change) for metric, change in point.since_last.items()},

@@ -163,6 +163,8 @@ def _tidy(panel: Any) -> None:
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
     if panel.has_data():
-        locator = axis.AutoDateLocator(minticks=2, maxticks=8)
+        locator = axis.AutoDateLocator(minticks=4, maxticks=8)
         panel.xaxis.set_major_locator(locator)
-        panel.xaxis.set_major_formatter(axis.ConciseDateFormatter(locator, formats=_DATES, zero_formats=_DATES))
+        panel.xaxis.set_major_formatter(
+            axis.ConciseDateFormatter(locator, formats=_DATES, zero_formats=_DATES, show_offset=False)
+        )

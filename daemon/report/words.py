@@ -35,6 +35,7 @@ def meaning(point: Point, alarms: Sequence[Alarm] = ()) -> tuple[str, ...]:
     sentences = [alarm_sentence(alarm) for alarm in alarms]
     if point.last is None:
         return (*sentences, f"{_subject(point)} is the first with this recipe: nothing to compare it with yet.")
+    sentences += _alarm_may_be_chance(point, alarms)
     sentences.append(_since_last(point, point.last))
     sentences += [sentence for sentence in (_since_best(point), _style(point)) if sentence]
     return tuple(sentences)
@@ -47,6 +48,14 @@ def alarm_sentence(alarm: Alarm) -> str:
         f"ALARM: {NAMES[alarm.metric]} of no. {alarm.evaluation} is {alarm.value:.1f}, {alarm.loss:.1f} points worse than the "
         f"{alarm.best:.1f} of no. {alarm.best_evaluation} ({day(alarm.when)}); evaluation.{option} allows {alarm.margin:g}."
     )
+
+
+def _alarm_may_be_chance(point: Point, alarms: Sequence[Alarm]) -> list[str]:
+    """What an alarm is worth where the intervals allow that nothing changed: margins are points, whatever the dataset's size."""
+    lost = [point.since_best[alarm.metric] for alarm in alarms if alarm.metric in point.since_best]
+    if not lost or any(change.beyond_noise for change in lost):
+        return []
+    return ["That is beyond the margin, and yet it may be chance: the intervals allow that nothing changed."]
 
 
 def comparability(series: Series, before: Series) -> str:
