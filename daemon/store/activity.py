@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from daemon.store.schema import UtcDateTime
+from daemon.store.base import UtcDateTime
 
 #: So many of a week's terms are named.
 TOP_TERMS = 5

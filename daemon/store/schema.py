@@ -9,51 +9,47 @@
     transcripts 1 ── n segments, term_hits
     model_versions 1 ── n evaluations
     evaluations 1 ── n evaluation_utterances
+    adapters 1 ── n aliases           for each base and alias one, or the stock weights
+    adapters 1 ── n gate_verdicts
+    learning_runs                     what each run of the learning cycle came to
     schedule_runs                     one for each slot
     audit                             append-only, hash-chained
 
 The full-text index ``transcript_search`` (FTS5) and the triggers that keep the audit trail append-only stand in the first
-migration, since models cannot express them.
+migration, since models cannot express them. The tables of the learning cycle stand in :mod:`daemon.store.learning_schema`.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Dialect, ForeignKey, Index, Text, TypeDecorator, UniqueConstraint, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.types import JSON
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from daemon.store.base import Base, one_of
+from daemon.store.learning_schema import AdapterRow, AliasRow, GateVerdictRow, LearningRunRow
 from daemon.store.states import IN_WORK, WAITING, JobState
 
-
-def _in(column: str, values: tuple[str, ...] | type[StrEnum]) -> str:
-    return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime, kept as ISO 8601 text in UTC with milliseconds: sortable, and readable in any SQLite shell."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        """To the database."""
-        del dialect
-        return None if value is None else value.astimezone(UTC).isoformat(timespec="milliseconds")
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
-        """From the database."""
-        del dialect
-        return None if value is None else datetime.fromisoformat(value)
-
-
-class Base(DeclarativeBase):
-    """Base of all tables."""
-
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON, str: Text}  # noqa: RUF012
+__all__ = [
+    "AdapterRow",
+    "AliasRow",
+    "Arrival",
+    "AudioFactsRow",
+    "AuditRow",
+    "Base",
+    "EvaluationRow",
+    "EvaluationUtteranceRow",
+    "GateVerdictRow",
+    "Job",
+    "LearningRunRow",
+    "ModelVersionRow",
+    "Recording",
+    "ScheduleRun",
+    "SegmentRow",
+    "TermHitRow",
+    "TranscriptRow",
+]
 
 
 class Recording(Base):
@@ -121,9 +117,9 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        CheckConstraint(_in("state", JobState), name="job_state"),
+        CheckConstraint(one_of("state", JobState), name="job_state"),
         CheckConstraint("(state = 'quarantined') = (reason IS NOT NULL)", name="quarantine_has_reason"),
-        CheckConstraint(f"({_in('state', IN_WORK)}) = (lease_owner IS NOT NULL)", name="work_has_lease"),
+        CheckConstraint(f"({one_of('state', IN_WORK)}) = (lease_owner IS NOT NULL)", name="work_has_lease"),
         Index(
             "one_active_job",
             "recording_id",
@@ -182,7 +178,7 @@ class TranscriptRow(Base):
     __tablename__ = "transcripts"
     __table_args__ = (
         UniqueConstraint("recording_id", "model_version_id", name="one_transcript_per_model"),
-        CheckConstraint(_in("verdict", ("ok", "needs_review", "no_speech")), name="transcript_verdict"),
+        CheckConstraint(one_of("verdict", ("ok", "needs_review", "no_speech")), name="transcript_verdict"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from medasr.errors import StoreError
 
 #: The Alembic revision this program expects; a test holds it against ``migrations/versions``.
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 
 
 class JobState(StrEnum):

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
@@ -294,3 +295,36 @@ def test_a_home_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert sum(job_counts(database).values()) == 0
     assert damage(migration.backup(database, tmp_path / name / "backups")) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+
+
+def test_a_database_without_the_learning_cycle_is_brought_up_to_it_with_all_it_holds(
+    database: Path, backups: Path
+) -> None:
+    private = database.parent
+    private.mkdir(mode=0o700)
+    at_revision(database, "0002")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(
+            "INSERT INTO model_versions VALUES (1, 'whisper-base', '1', 'ab', '', 'fp32', 'full', 'now')"
+        )
+        connection.execute("INSERT INTO schedule_runs VALUES ('evaluate', 'slot', 'now', 'now', 'OK')")
+        connection.commit()
+    assert migration.upgrade(database, backups) == "0002"
+    assert revision(database) == SCHEMA_REVISION
+    assert {"adapters", "aliases", "gate_verdicts", "learning_runs"} <= tables(database)
+    assert damage(database, thorough=True) == []
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT base_id FROM model_versions").fetchall() == [("whisper-base",)]
+        assert connection.execute("SELECT outcome FROM schedule_runs").fetchall() == [("OK",)]
+    (copy,) = backups.iterdir()
+    assert revision(copy) == "0002"
+
+
+def at_revision(database: Path, wanted: str) -> None:
+    """A database as an older program left it."""
+    engine = writer_engine(database)
+    with engine.connect() as connection:
+        configuration = migration.alembic_configuration()
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, wanted)
+    engine.dispose()
