@@ -118,6 +118,11 @@ def longest_repetition(text: str) -> int:
     return most
 
 
+def is_loop(text: str, thresholds: QualityThresholds) -> bool:
+    """Whether a text of a window's length repeats itself; of longer ones zlib finds more to save than a window has."""
+    return compression_ratio(text) > thresholds.max_compression_ratio or longest_repetition(text) >= _LOOP_REPEATS
+
+
 def _is_not_speech(hypothesis: Hypothesis, thresholds: QualityThresholds) -> bool:
     """Whether the model doubts that anybody spoke, and its text looks like it: on noise it guesses or loops, and loops confidently."""
     return hypothesis.no_speech_probability > thresholds.max_no_speech_probability and (

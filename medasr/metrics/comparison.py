@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medasr.errors import NotComparable
-from medasr.metrics.bootstrap import METRICS, clusters, draw, estimate, rates
+from medasr.metrics.bootstrap import METRICS, estimate, rates, resample
 from medasr.metrics.scores import HIGHER_IS_BETTER, Estimate, ScoredUtterance, TermOutcomeKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,15 @@ class Difference:
     metric: str
     points: Estimate  #: second minus first, in percentage points
     probability_better: float | None  #: share of the resamples in which the second is better; ties count half
+    drawn: NDArray[np.float64] = field(
+        repr=False, compare=False
+    )  #: points in each resample where both could be counted
+
+    def probability_worse_by(self, margin: float) -> float | None:
+        """Share of the resamples in which the second is worse by more than so many points; None where nothing could be counted."""
+        if not len(self.drawn):
+            return None
+        return float(np.mean(-self.drawn > margin if self.metric in HIGHER_IS_BETTER else self.drawn > margin))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +70,8 @@ def compare(
     """
     first, second = (sorted(scored, key=lambda one: one.id) for scored in (first, second))
     _require_same(first, second)
-    _, membership = clusters(first)
-    count = max(membership) + 1
-    weights = np.vstack([np.ones((1, count)), draw(count, samples, seed)])
-    before, after = rates(first, membership, weights), rates(second, membership, weights)
+    resamples = resample(first, samples, seed)
+    before, after = (rates(scored, resamples.membership, resamples.weights) for scored in (first, second))
     differences = {}
     for metric in METRICS:
         points = after[metric] - before[metric]
@@ -70,6 +79,7 @@ def compare(
             metric=metric,
             points=estimate(points[0], points[1:]),
             probability_better=_share_better(metric, points[1:]),
+            drawn=points[1:][~np.isnan(points[1:])],
         )
     pairs = [ChangedUtterance(first=one, second=other) for one, other in zip(first, second, strict=True)]
     changed = [pair for pair in pairs if pair.first.normalized_hypothesis != pair.second.normalized_hypothesis]

@@ -144,4 +144,4 @@ class Scores:
     n_terms: int  #: occurrences in the references
     n_speakers: int  #: 0 where speakers are unknown
     hours: float
-    resampled: str  #: what the bootstrap draws: "speakers" or "utterances"
+    resampled: str  #: what the bootstrap draws; see medasr.metrics.bootstrap.Resamples

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from medasr.errors import DatasetError
-from medasr.metrics.bootstrap import METRICS, clusters, draw, estimate, rates
+from medasr.metrics.bootstrap import METRICS, estimate, rates, resample
 from medasr.metrics.scores import HEADLINE, EditCounts, ScoredUtterance, Scores, TermCounts, TermOutcomeKind
 
 if TYPE_CHECKING:
@@ -27,10 +25,8 @@ def summarize(scored: Sequence[ScoredUtterance], *, samples: int = 1000, seed: i
             "no utterance could be scored; `medasrd explore DATASET --out DIR` shows what is wrong with the dataset"
         )
     scored = sorted(scored, key=lambda one: one.id)
-    resampled, membership = clusters(scored)
-    count = max(membership) + 1
-    weights = np.vstack([np.ones((1, count)), draw(count, samples, seed)])
-    values = rates(scored, membership, weights)
+    resamples = resample(scored, samples, seed)
+    values = rates(scored, resamples.membership, resamples.weights)
     estimates = {name: estimate(values[name][0], values[name][1:]) for name in METRICS}
     terms = _count_terms(scored, lambda term: term.term)
     hours = sum(one.seconds for one in scored) / 3600
@@ -46,7 +42,7 @@ def summarize(scored: Sequence[ScoredUtterance], *, samples: int = 1000, seed: i
         n_terms=sum(counts.correct + counts.missed for counts in terms.values()),
         n_speakers=len({one.speaker for one in scored} - {None}),
         hours=hours,
-        resampled=resampled,
+        resampled=resamples.drawn,
     )
 
 

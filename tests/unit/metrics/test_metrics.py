@@ -116,7 +116,7 @@ class TestScores:
 
     def test_speakers_are_drawn_where_they_are_known(self, lexicon: Lexicon) -> None:
         scored = [score(lexicon, "my knee hurts", "my knee hurts", n, speaker=f"s{n % 2}") for n in range(4)]
-        assert (summarize(scored).resampled, summarize(scored).n_speakers) == ("speakers", 2)
+        assert (summarize(scored).resampled, summarize(scored).n_speakers) == ("speakers and their utterances", 2)
         assert summarize([replace(scored[0], speaker=None), *scored[1:]]).resampled == "utterances"
 
     def test_the_order_of_utterances_does_not_matter(self, lexicon: Lexicon) -> None:
