@@ -1,0 +1,24 @@
+"""Speech that comes with the package: invented texts, synthetic voices, exact references."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from medasr.errors import ConfigurationError
+
+UNLIKE = "unlike"  #: speech unlike any training data; the gate's measure of general speech
+REHEARSAL = "rehearsal"  #: heard in training so that general speech is not forgotten; never measured on
+
+_NAMES = (REHEARSAL, UNLIKE)
+
+
+def path_of(name: str) -> Path:
+    """The manifest of the set of that name, as :func:`medasr.dataset.loading.load_dataset` takes it.
+
+    Raise ConfigurationError when there is no such set.
+    """
+    manifest = Path(str(files("medasr"))) / "data" / "speech" / name / "manifest.jsonl"
+    if name not in _NAMES or not manifest.is_file():
+        raise ConfigurationError(f"{name} is no speech set of this package; known are: {', '.join(_NAMES)}")
+    return manifest
