@@ -76,7 +76,7 @@ def judge(
 
     Args:
         trials: what it and another model wrote; one on medical speech decides, those on general speech may refuse.
-        sounds: how many words it wrote where nobody speaks.
+        sounds: how many words it and what serves wrote where nobody speaks.
         options: how strict to be.
         heard: utterances of the sets that the candidate has learned from.
         identical: whether it is the very model that serves.
@@ -237,16 +237,17 @@ def _bounds(held: _Held, options: GateOptions) -> Iterator[Check]:
 
 
 def _silence(sounds: Sequence[Sound]) -> Iterator[Check]:
+    """Nothing may be written where nobody speaks; where the other model writes something too, no more than it."""
     loud = [sound for sound in sounds if sound.words]
-    words = sum(sound.words for sound in loud)
+    words, allowed = sum(sound.words for sound in sounds), sum(sound.words_before or 0 for sound in sounds)
     if not sounds:
         detail = "It was not measured where nobody speaks."
     elif loud:
         names = ", ".join(sound.name for sound in loud)
-        detail = f"It wrote {_count(words, 'word', 'words')} where nobody speaks: {names}."
+        detail = f"It wrote {_count(words, 'word', 'words')} where nobody speaks ({names}), what serves {allowed}."
     else:
         detail = f"It wrote nothing for {len(sounds)} recordings in which nobody speaks."
-    yield _check(CheckName.SILENCE, "", bool(sounds) and not loud, detail, words, 0)
+    yield _check(CheckName.SILENCE, "", bool(sounds) and words <= allowed, detail, words, allowed)
 
 
 def _terms_said(scored: Sequence[ScoredUtterance]) -> int:

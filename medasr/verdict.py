@@ -51,10 +51,11 @@ class GateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Sound:
-    """A recording in which nobody speaks, and how many words the candidate wrote for it."""
+    """A recording in which nobody speaks, and how many words were written for it."""
 
     name: str
-    words: int
+    words: int  #: by the candidate
+    words_before: int | None = None  #: by the other model; None where that was not asked, since the candidate wrote nothing
 
 
 @dataclass(frozen=True, kw_only=True)

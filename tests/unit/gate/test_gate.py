@@ -156,7 +156,12 @@ class TestBounds:
     def test_words_where_nobody_speaks(self) -> None:
         verdict = judge([trial(BEFORE, BETTER, SPOKEN)], (*QUIET, Sound(name="music", words=3)), OPTIONS)
         assert failed(verdict) == {CheckName.SILENCE}
-        assert verdict.reasons == ("It wrote 3 words where nobody speaks: music.",)
+        assert verdict.reasons == ("It wrote 3 words where nobody speaks (music), what serves 0.",)
+
+    @pytest.mark.parametrize(("words", "decision"), [(2, Decision.PROMOTE), (3, Decision.REJECT)])
+    def test_what_serves_writes_words_there_too(self, words: int, decision: Decision) -> None:
+        sounds = (*QUIET, Sound(name="breath", words=words, words_before=2))
+        assert judge([trial(BEFORE, BETTER, SPOKEN)], sounds, OPTIONS).decision is decision
 
     def test_silence_that_was_not_measured(self) -> None:
         assert failed(judge([trial(BEFORE, BETTER, SPOKEN)], (), OPTIONS)) == {CheckName.SILENCE}
