@@ -60,7 +60,8 @@ def _murmur(times: Signal, random: np.random.Generator) -> Signal:
     """Noise with the spectrum and the syllables' rhythm of many distant voices, and none of their words."""
     noise = _shaped(random, len(times), lambda hertz: np.exp(-(((hertz - 500) / 600) ** 2)))
     syllables = _shaped(random, len(times), lambda hertz: np.where((hertz > 1) & (hertz < 6), 1.0, 0.0))
-    return noise * (1 + 0.5 * syllables / np.abs(syllables).max())
+    voiced: Signal = noise * (1 + 0.5 * syllables / np.abs(syllables).max())
+    return voiced
 
 
 def _beeps(times: Signal, _random: np.random.Generator) -> Signal:
