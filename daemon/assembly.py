@@ -18,6 +18,7 @@ from daemon.delivery import Places
 from daemon.engine.host import EngineHost
 from daemon.engine.protocol import engine_options
 from daemon.evaluation import filing
+from daemon.gate import filing as gate_filing
 from daemon.intake import spool
 from daemon.intake.ignore import InboxRules
 from daemon.intake.inbox import InboxWatch
@@ -26,6 +27,8 @@ from daemon.intake.reception import Intake, IntakeOptions
 from daemon.intake.stability import StabilityTracker
 from daemon.outbox import Folder
 from daemon.pulse import Pulse
+from daemon.registry import settling
+from daemon.registry.registry import Registry
 from daemon.service import Service, utc_now
 from daemon.store import migration
 from daemon.store.connection import Store
@@ -54,6 +57,9 @@ def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
         spool.prepare(config.paths.spool)
         store = Store(config.paths.database, writable=True)
         stack.callback(store.close)
+        registry = Registry(config=config, store=store, now=utc_now)
+        settling.sweep(registry)
+        settling.settle(registry)
         wake_worker, wake_intake = threading.Event(), threading.Event()
         decoder = DecodeServer()
         stack.callback(decoder.stop)
@@ -71,6 +77,7 @@ def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
             once=once,
         )
         filing.store_leftovers(config, store)
+        gate_filing.store_leftovers(config, store)
         orphans, interrupted = service.intake.recover(), service.worker.recover()
         logger.info("recovered", extra={"orphans": orphans, "interrupted": interrupted})
         yield service

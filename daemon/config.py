@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from daemon.gate.options import EMBEDDED_SPEECH, Gate
 from daemon.sections import (
     Decode,
     Engine,
@@ -53,6 +54,7 @@ class Config(BaseSettings):
     outbox: Outbox = Outbox()
     jobs: Jobs = Jobs()
     evaluation: Evaluation = Evaluation()
+    gate: Gate = Gate()
     schedule: Schedule = Schedule()
     log: Log = Log()
 
@@ -119,11 +121,14 @@ def _absolute(document: dict[str, Any], folder: Path) -> dict[str, Any]:
         }
         document = {**document, "paths": {**paths, **known}}
     model = document.get("model", {})
-    if isinstance(model, dict) and isinstance(model.get("adapter"), str) and model["adapter"]:
+    if isinstance(model, dict) and isinstance(model.get("adapter"), str) and model["adapter"] not in ("", "serving"):
         document = {**document, "model": {**model, "adapter": str(_anchor(model["adapter"], folder))}}
     evaluation = document.get("evaluation", {})
     if isinstance(evaluation, dict) and isinstance(source := evaluation.get("dataset"), str):
         document = {**document, "evaluation": {**evaluation, "dataset": _anchor_dataset(source, folder)}}
+    gate = document.get("gate", {})
+    if isinstance(gate, dict) and isinstance(source := gate.get("general"), str) and source != EMBEDDED_SPEECH:
+        document = {**document, "gate": {**gate, "general": _anchor_dataset(source, folder)}}
     lexicon = document.get("lexicon", {})
     if isinstance(lexicon, dict) and isinstance(lexicon.get("extra"), list):
         extra = [_anchor(item, folder) if isinstance(item, str) else item for item in lexicon["extra"]]

@@ -9,11 +9,12 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from daemon import control
+from daemon.finding import Finding
+from daemon.registry.examination import check_version
 from medasr.errors import MedasrError
 
 if TYPE_CHECKING:
@@ -33,16 +34,6 @@ SQLITE_WAL_SAFE = (3, 51, 3)
 LEAST_MEMORY = 3 * 2**30
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One line of the doctor's report."""
-
-    level: Literal["ok", "warning", "problem"]
-    subject: str
-    text: str
-    remedy: str = ""
-
-
 def examine(config: Config) -> Iterator[Finding]:
     """Given a configuration, yield one finding after the other; slow ones (weights, GPU) come last."""
     yield from check_versions()
@@ -55,7 +46,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield check_lexicon(config)
     yield check_daemon(config)
     yield from check_weights(config)
-    yield from check_adapter(config)
+    yield from check_version(config)
     yield from check_processor(config)
 
 
@@ -230,21 +221,6 @@ def check_weights(config: Config) -> Iterator[Finding]:
         require_language(installed.path, config.model.language)
     except MedasrError as error:
         yield Finding(level="problem", subject="model", text=str(error))
-
-
-def check_adapter(config: Config) -> Iterator[Finding]:
-    """Whether the files of the configured adapter are there."""
-    from medasr.whisper.adapter import CONFIG_FILE, WEIGHTS_FILE
-
-    if not config.model.adapter:
-        return
-    folder = Path(config.model.adapter)
-    missing = [name for name in (WEIGHTS_FILE, CONFIG_FILE) if not (folder / name).is_file()]
-    if missing:
-        remedy = "correct model.adapter, or leave it empty for the stock model"
-        yield Finding(level="problem", subject="adapter", text=f"{folder} holds no {missing[0]}", remedy=remedy)
-    else:
-        yield Finding(level="ok", subject="adapter", text=str(folder))
 
 
 def check_processor(config: Config) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 #: What a record may carry in ``extra``: ids, states, codes, counts, durations, sizes, model and device.
 FIELDS = frozenset(
     {
-        *("job", "recording", "recording_id", "pid", "process_id", "task", "model", "device"),
+        *("job", "recording", "recording_id", "pid", "process_id", "task", "model", "version", "device"),
         *("state", "code", "reason", "kind", "fault", "error", "exit_code"),
         *("count", "duplicates", "orphans", "interrupted", "in_row", "segments", "terms", "attempts", "batch_size"),
         *("seconds", "size", "evaluation", "utterances", "metric", "value", "best"),

@@ -72,6 +72,16 @@ class Paths(Section):
         return self.state / "evaluations"
 
     @property
+    def adapters(self) -> Path:
+        """The versions' files, a folder each."""
+        return self.state / "adapters"
+
+    @property
+    def verdicts(self) -> Path:
+        """Verdicts of the gate, until they are in the database."""
+        return self.state / "verdicts"
+
+    @property
     def datasets(self) -> Path:
         """What is derived from datasets: tables read from hub copies, reports of their preparation."""
         return self.state / "datasets"
@@ -144,7 +154,8 @@ class Model(Section):
         description="A pack (whisper-base, whisper-tiny.en), a hub id at a 40-hex revision (openai/whisper-medium@REVISION), or a directory.",
     )
     adapter: str = Field(
-        "", description="Directory of a LoRA adapter to apply, counted from the folder of this file; empty for none."
+        "serving",
+        description='"serving": the version that was promoted (`medasrd models list`); empty: the stock weights; else the directory of a LoRA adapter, counted from the folder of this file.',
     )
     precision: Literal["auto", "nf4", "bf16", "fp16", "fp32"] = Field(
         "auto", description="auto: nf4 with bf16 arithmetic on CUDA; on a CPU bf16 where the cores have it, else fp32."

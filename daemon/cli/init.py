@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from daemon import control
 from daemon.cli.session import say
-from daemon.config import load_config
+from daemon.config import Config, load_config
 from daemon.config_template import render_toml
-from medasr.errors import ConfigurationError
+from medasr.errors import AlreadyRunning, ConfigurationError
 
 
 @click.command()
@@ -45,11 +46,25 @@ def init(home: Path, base: str | None) -> None:
     config.paths.inbox.mkdir(parents=True, exist_ok=True)
     prepare(config)
     migration.upgrade(config.paths.database, config.paths.backups)
+    version = _settle(config)
     say(f"home       {home}")
     say(f"config     {target}" + ("   was there, left as it is" if existed else ""))
     say(f"inbox      {config.paths.inbox}   drop recordings here")
     say(f"outbox     {config.paths.outbox}   transcripts appear here")
+    if version:
+        say(f"model      {version}   fine-tuned for medical speech, comes with medasr; see `medasrd models list`")
     say("next       " + f"medasrd models pull --config {target}   then   medasrd run --config {target}")
+
+
+def _settle(config: Config) -> str | None:
+    """Let the adapter that comes with the program serve, where nothing was promoted yet; a daemon that runs has done so itself."""
+    from daemon.registry import desk, settling
+
+    try:
+        with desk.alone(config) as registry:
+            return settling.settle(registry, actor=control.user_name(os.getuid()))
+    except AlreadyRunning:
+        return None
 
 
 def _write(path: Path, content: str) -> None:

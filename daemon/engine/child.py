@@ -58,18 +58,22 @@ def load_recognizer(options: EngineOptions) -> Recognizer:
     from medasr.quality import QualityThresholds
     from medasr.recognition import assemble
     from medasr.speech import SpeechDetector, SpeechOptions, plan_windows
+    from medasr.whisper.manifest import MANIFEST_FILE, require_base, verify_adapter
     from medasr.whisper.model import ModelOptions
     from medasr.whisper.transcriber import load_transcriber
 
     model = options.model
     installed = locate(options.models, model.base)
+    adapter = Path(model.adapter) if model.adapter else None
+    if adapter is not None and (adapter / MANIFEST_FILE).is_file():
+        require_base(verify_adapter(adapter), installed.weights_sha256)
     transcriber = load_transcriber(
         ModelOptions(
             path=installed.path,
             base_id=installed.name,
             base_revision=installed.revision,
             base_sha256=installed.weights_sha256,
-            adapter=Path(model.adapter) if model.adapter else None,
+            adapter=adapter,
             precision=model.precision,
             device=model.device,
             language=model.language,

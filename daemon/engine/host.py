@@ -84,6 +84,11 @@ class EngineHost:
         self.restarts = 0  #: children lost since the host was made
 
     @property
+    def options(self) -> EngineOptions:
+        """What is loaded, or will be for the next recording."""
+        return self._options
+
+    @property
     def in_flight(self) -> set[str]:
         """The recordings submitted and neither completed nor failed."""
         return {pending.id for pending in self._dispatch.pending}
@@ -139,6 +144,19 @@ class EngineHost:
         """Take the weights out of memory if nothing is in flight; the next child starts with the configured values."""
         if not self._dispatch.pending:
             self._end_child()
+
+    def reload(self, options: EngineOptions) -> None:
+        """Load other weights from now on. What is in flight goes to the child that has them, and nobody is blamed for the change."""
+        if options == self._options:
+            return
+        running = self._process is not None
+        self._options = options
+        self._ladder = Ladder(Rung(batch_size=options.model.batch_size, device=options.model.device))
+        self._end_child(0.0)
+        self._dispatch.lost((), blame=False)
+        self._working = set()
+        if running:
+            self.ensure_started()
 
     def stop(self, timeout: float = _STOP_SECONDS) -> None:
         """End the child within ``timeout`` seconds and forget what is in flight; poll until that is empty to lose nothing."""

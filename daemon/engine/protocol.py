@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from daemon.registry.naming import SERVING
+from daemon.registry.serving import resolve
 from daemon.sections import Model, Quality, Speech
 from medasr.errors import EngineError
 from medasr.types import ModelVersion, Transcript
@@ -180,11 +182,11 @@ _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discrimin
 _REPLIES: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="frame")], config=_FORMAT)
 
 
-def engine_options(config: Config) -> EngineOptions:
-    """The part of the configuration that concerns the model child."""
+def engine_options(config: Config, name: str = SERVING) -> EngineOptions:
+    """The part of the configuration that concerns the model child, with the weights that a name stands for. Raise as :func:`resolve`."""
     return EngineOptions(
         models=config.paths.models,
-        model=config.model,
+        model=resolve(config, name),
         speech=config.speech,
         quality=config.quality,
         load_seconds=config.engine.load_seconds,

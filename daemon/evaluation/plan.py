@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon.engine.protocol import EngineOptions, engine_options
+from daemon.registry.naming import SERVING
+from daemon.registry.serving import adapter_identity
+from daemon.sections import Quality
 from medasr.dataset.loading import load_dataset
 from medasr.errors import ConfigurationError
 from medasr.evaluation import Recipe
@@ -16,20 +20,16 @@ from medasr.metrics.vocabulary import unreachable_terms
 from medasr.packs import locate
 from medasr.splits import split_utterances
 from medasr.text.normalizers import text_normalizer
+from medasr.whisper.manifest import read_heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from daemon.config import Config
-    from daemon.sections import Model
     from medasr.dataset.utterance import Dataset
     from medasr.lexicon import Lexicon
     from medasr.text.normalizers import TextNormalizer
 
-#: The model that the daemon serves with, adapter and all.
-SERVING = "serving"
-#: ``model.base`` without an adapter: the baseline that fine-tuning has to beat.
-BASE = "base"
 #: Scores are of this part of a split; the others are for training and for choosing.
 PART = "test"
 
@@ -43,6 +43,7 @@ class EvaluationRequest:
     model: str = SERVING
     limit: int | None = None  #: so many utterances at most
     trigger: str = "manual"  #: or "scheduled"
+    name: str = ""  #: what the dataset is called, where its file's name says nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,8 @@ class EvaluationPlan:
     request: EvaluationRequest
     dataset: Dataset
     ids: tuple[str, ...]  #: to be transcribed, sorted
-    leaks: tuple[str, ...]  #: what the split's parts share, in plain words
+    split_leaks: tuple[str, ...]  #: what the split's parts share, in plain words
+    heard: frozenset[str]  #: of the ids, those that the model has learned from
     engine: EngineOptions
     normalizer: TextNormalizer
     lexicon: Lexicon
@@ -60,8 +62,17 @@ class EvaluationPlan:
     @property
     def key(self) -> str:
         """What makes an interrupted evaluation the same one, 32 hex digits."""
-        model = self.engine.model.model_dump(mode="json", exclude={"batch_size", "threads"})
+        model = self.engine.model.model_dump(mode="json", exclude={"batch_size", "threads", "adapter"})
+        model["adapter"] = adapter_identity(self.engine.model)  # whatever lies in a folder tomorrow
         return _digest([self.request.trigger, model, asdict(self.recipe(self.ids))])[:32]
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """What makes the score better than it should be, in plain words."""
+        if not self.heard:
+            return self.split_leaks
+        own = f"{len(self.heard)} of {len(self.ids)} {PART} utterances are recordings or phrases that the model has learned from"
+        return (*self.split_leaks, f"{own}: it may have learned them by heart")
 
     @property
     def lost_terms(self) -> tuple[str, ...]:
@@ -71,15 +82,21 @@ class EvaluationPlan:
     def recipe(self, scored: Iterable[str]) -> Recipe:
         """Give the recipe, from the ids of the utterances that were scored."""
         return Recipe(
-            dataset=self.dataset.source,
+            dataset=self.request.name or self.dataset.source,
             dataset_sha256=self.dataset.sha256,
             split=self.request.split,
             part=PART,
             utterances_sha256=_digest(sorted(scored)),
             normalizer=self.normalizer.id,
             lexicon_sha256=self.lexicon.sha256,
-            decoding={"language": self.engine.model.language, "speech": self.engine.speech.model_dump(mode="json")},
+            decoding={"language": self.engine.model.language, "speech": self.engine.speech.model_dump(mode="json")}
+            | self._quality,
         )
+
+    @property
+    def _quality(self) -> dict[str, Any]:
+        """The figures from which a text is withheld; only where they were changed, so that older recipes stay the same."""
+        return {} if self.engine.quality == Quality() else {"quality": self.engine.quality.model_dump(mode="json")}
 
 
 def plan_evaluation(
@@ -94,28 +111,37 @@ def plan_evaluation(
         raise ConfigurationError(
             "there is nothing to measure on; name a dataset with --dataset, or set evaluation.dataset (docs/dataset.md)"
         )
-    options = engine_options(config)
-    engine = replace(options, model=_model(config.model, request.model))
+    engine = engine_options(config, request.model)
     locate(engine.models, engine.model.base)
     dataset = load_dataset(request.dataset, cache=config.paths.datasets, progress=progress)
     split = split_utterances(dataset, request.split)
+    ids = _limited(split.part(PART), request.limit)
     return EvaluationPlan(
         request=request,
         dataset=dataset,
-        ids=_limited(split.part(PART), request.limit),
-        leaks=split.leaks.warnings(),
+        ids=ids,
+        split_leaks=split.leaks.warnings(),
+        heard=_heard(engine, dataset, ids),
         engine=engine,
         normalizer=text_normalizer(config.evaluation.normalizer),
         lexicon=load_lexicon(config.lexicon.extra),
     )
 
 
-def _model(configured: Model, name: str) -> Model:
-    """The options of the model that a person named."""
-    if name == SERVING:
-        return configured
-    stock = {"adapter": ""} if name == BASE else {"adapter": "", "base": name}
-    return configured.model_copy(update=stock)
+def plan_for(config: Config, plan: EvaluationPlan, model: str) -> EvaluationPlan:
+    """The same evaluation of another model, by its name. Raise as :func:`plan_evaluation`."""
+    engine = engine_options(config, model)
+    locate(engine.models, engine.model.base)
+    request = replace(plan.request, model=model)
+    return replace(plan, request=request, engine=engine, heard=_heard(engine, plan.dataset, plan.ids))
+
+
+def _heard(engine: EngineOptions, dataset: Dataset, ids: tuple[str, ...]) -> frozenset[str]:
+    """The ids that the model's adapter has learned from, as far as it tells."""
+    if not engine.model.adapter:
+        return frozenset()
+    wanted = set(ids)
+    return read_heard(Path(engine.model.adapter)).overlap(one for one in dataset if one.id in wanted)
 
 
 def _limited(ids: tuple[str, ...], limit: int | None) -> tuple[str, ...]:

@@ -127,6 +127,21 @@ def retry(session: Session, job_id: int, *, actor: str, now: datetime) -> None:
     _move(session, job, JobState.RECEIVED, now=now, actor=actor)
 
 
+def again(session: Session, recording_id: str, *, actor: str, now: datetime) -> None:
+    """A person wants a transcribed recording transcribed again, by what serves now: a new job, as if it had just come."""
+    job = Job(
+        recording_id=recording_id,
+        state=JobState.RECEIVED,
+        attempts=0,
+        not_before=now,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(job)
+    session.flush()
+    audit.record(session, now=now, actor=actor, action="again", recording_id=recording_id, job=job.id)
+
+
 def undelivered(session: Session, *, limit: int) -> Sequence[Job]:
     """Return ended jobs whose files are not yet in outbox or quarantine, oldest first, with their recordings."""
     query = select(Job).options(joinedload(Job.recording)).where(Job.delivered_at.is_(None), Job.state.in_(ENDED))

@@ -37,7 +37,9 @@ def apply_adapter(network: Any, folder: Path, *, merge: bool) -> str:
         raise ModelError(
             f"the adapter in {folder} does not fit the model ({error}); it belongs to another base model"
         ) from error
-    expected = {name: tensor.shape for name, tensor in get_peft_model_state_dict(adapted).items()}
+    # Left to itself, PEFT asks the model hub about the base's embeddings.
+    state = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    expected = {name: tensor.shape for name, tensor in state.items()}
     found = {name: tensor.shape for name, tensor in weights.items()}
     if expected != found:
         name = min(dict(expected.items() ^ found.items()))

@@ -124,7 +124,9 @@ def read_manifest(folder: Path) -> AdapterManifest:
     try:
         manifest = _MANIFEST.validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise ModelError(f"{folder} holds no {MANIFEST_FILE}; import the adapter with `medasrd models import`") from None
+        raise ModelError(
+            f"{folder} holds no {MANIFEST_FILE}; import the adapter with `medasrd models import`"
+        ) from None
     except (OSError, ValidationError) as error:
         raise ModelError(f"{path} cannot be read as an adapter's manifest; restore the adapter") from error
     if not _SHORTEST <= manifest.shortest_context <= WINDOW_SECONDS:
@@ -152,6 +154,15 @@ def verify_adapter(folder: Path) -> AdapterManifest:
         if _sha256(path) != sha256:
             raise ModelError(f"{path} was altered; find out by whom, then restore the adapter")
     return manifest
+
+
+def require_base(manifest: AdapterManifest, weights_sha256: str) -> None:
+    """Raise ModelError unless an adapter belongs to the base whose weights have this hash."""
+    if manifest.base_sha256 != weights_sha256:
+        raise ModelError(
+            f"the adapter belongs to {manifest.base_id} with weights sha256 {manifest.base_sha256[:12]}, those installed have "
+            f"{weights_sha256[:12]}; let another version serve (medasrd models rollback), or pull the base it was trained on"
+        )
 
 
 def write_durably(path: Path, content: bytes) -> None:

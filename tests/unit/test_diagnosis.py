@@ -22,6 +22,7 @@ from daemon.control import ControlServer
 from daemon.diagnosis import Finding
 from daemon.intake import mounts
 from daemon.intake.mounts import Mount
+from daemon.registry.examination import check_version
 from daemon.store.states import SCHEMA_REVISION
 from medasr import packs
 from medasr.errors import TransientError
@@ -251,14 +252,14 @@ class TestWhatTheModelIsAskedFor:
         assert not worst(diagnosis.check_weights(write_config(english_only, model={"language": "en"})))
 
     def test_an_adapter_that_is_not_there_is_a_problem(self, home: Path) -> None:
-        found = only(diagnosis.check_adapter(write_config(home, model={"adapter": str(home / "none")})))
+        found = only(check_version(write_config(home, model={"adapter": str(home / "none")})))
         assert (found.text, "model.adapter" in found.remedy) == (
             f"{home}/none holds no adapter_model.safetensors",
             True,
         )
 
     def test_without_an_adapter_nothing_is_said(self, config: Config) -> None:
-        assert not list(diagnosis.check_adapter(config))
+        assert not list(check_version(config))
 
 
 def test_every_finding_that_is_not_in_order_says_what_to_do(config: Config) -> None:

@@ -37,6 +37,7 @@ from daemon.engine.protocol import (
     engine_options,
     frame,
 )
+from daemon.registry.serving import resolve
 from daemon.sections import Model, Quality, Speech
 from medasr.errors import EngineError
 from medasr.types import Concern, ModelVersion, Segment, SpeechSpan, Transcript, Verdict, VerdictKind
@@ -120,7 +121,7 @@ def test_the_configuration_says_everything_the_child_has_to_know() -> None:
     options = engine_options(config)
 
     assert options.models == config.paths.models
-    assert (options.model, options.speech, options.quality) == (config.model, config.speech, config.quality)
+    assert (options.model, options.speech, options.quality) == (resolve(config), config.speech, config.quality)
     assert (options.load_seconds, options.hang_seconds) == (config.engine.load_seconds, config.engine.hang_seconds)
 
 

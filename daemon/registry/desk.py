@@ -1,0 +1,111 @@
+"""How a command or the learning cycle reaches the registry: through the daemon where one runs, by itself where none does.
+
+Every act goes through the one process that may write: its arguments travel as JSON over the control socket.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daemon import control, home
+from daemon.registry import shelf
+from medasr.errors import FatalError
+from medasr.packs import canonical_name, installed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from daemon.config import Config
+    from daemon.registry.registry import Registry
+
+#: What the control socket calls an act: this and the act's name.
+VERB = "models-"
+
+#: The acts, with the arguments that each takes.
+ACTS: dict[str, frozenset[str]] = {
+    "register": frozenset({"name", "base_id", "origin"}),
+    "promote": frozenset({"name", "force", "reason", "trigger"}),
+    "rollback": frozenset(),
+    "pin": frozenset(),
+    "unpin": frozenset(),
+    "remove": frozenset({"name"}),
+    "prune": frozenset({"keep"}),
+    "redo": frozenset({"name"}),
+}
+
+
+def install(config: Config, folder: Path, origin: str, *, base: str = "") -> str:
+    """Put an adapter on the shelf, enter it, and return its version's name; ``origin`` is trained or imported.
+
+    ``base`` is the base that an adapter without a manifest belongs to, by default ``model.base``. Raise ModelError when the adapter is
+    incomplete, altered, unsafe, or does not fit its base: nothing is left of it then.
+    """
+    from medasr.whisper.fit import require_fit
+
+    home.prepare(config)
+    adapters = config.paths.adapters
+    preferred = canonical_name(base or config.model.base)
+    with shelf.locked(adapters):
+        placed = shelf.place(adapters, folder, installed(config.paths.models), preferred=preferred, fits=require_fit)
+        return perform(config, "register", name=placed.name, base_id=placed.base_id, origin=origin)
+
+
+def promote(config: Config, name: str, *, force: bool = False, reason: str = "", trigger: str = "manual") -> str:
+    """Have a version serve from now on; see :meth:`daemon.registry.registry.Registry.promote`."""
+    return perform(config, "promote", name=name, force=force, reason=reason, trigger=trigger)
+
+
+def perform(config: Config, act: str, **arguments: Any) -> str:
+    """Have an act of :data:`ACTS` done, and return what was done, in words. Raise what the registry raises."""
+    try:
+        return str(control.call(config.paths.state, VERB + act, json.dumps(arguments)))
+    except ConnectionError:
+        with alone(config) as registry:
+            return _do(registry, act, arguments, control.user_name(os.getuid()))
+
+
+def handlers(registry: Registry) -> dict[str, Callable[[str, str], str]]:
+    """The verbs of the control socket: each takes the arguments as JSON, and the name of the user at the other end."""
+
+    def handler(act: str) -> Callable[[str, str], str]:
+        return lambda argument, actor: _do(registry, act, _parsed(argument), actor)
+
+    return {VERB + act: handler(act) for act in ACTS}
+
+
+@contextmanager
+def alone(config: Config) -> Iterator[Registry]:
+    """The registry of a home in which no daemon runs, held against one that might start. Raise AlreadyRunning when one does."""
+    from daemon.registry.registry import Registry
+    from daemon.store import migration
+    from daemon.store.connection import Store
+
+    with home.locked(config.paths.state):
+        migration.upgrade(config.paths.database, config.paths.backups)
+        store = Store(config.paths.database, writable=True)
+        try:
+            yield Registry(config=config, store=store, now=lambda: datetime.now(UTC))
+        finally:
+            store.close()
+
+
+def _do(registry: Registry, act: str, arguments: dict[str, Any], actor: str) -> str:
+    if arguments.keys() - ACTS[act]:
+        raise FatalError(f"the registry does not know this way to {act}; are command and daemon the same version?")
+    return str(getattr(registry, act)(**arguments, actor=actor))
+
+
+def _parsed(argument: str) -> dict[str, Any]:
+    try:
+        arguments = json.loads(argument or "{}")
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise FatalError("this is no request to the registry; are command and daemon the same version?")
+    return arguments

@@ -1,0 +1,54 @@
+"""What serves in a home where nothing was promoted yet: the adapter that comes with the program, where there is one for its base."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daemon.registry import shelf
+from daemon.registry.embedded import EMBEDDED, embedded_adapter
+from daemon.registry.naming import SERVING
+from daemon.registry.registry import WRONG_BASE
+from daemon.store import models
+from medasr.packs import installed
+from medasr.whisper.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from daemon.registry.registry import Registry
+
+logger = logging.getLogger(__name__)
+
+
+def settle(registry: Registry, *, actor: str = "daemon", embedded: Path = EMBEDDED) -> str | None:
+    """Install the embedded adapter of the base and let it serve, unless something was promoted or rolled back for it before.
+
+    Return its name; None when nothing was done: there is none, something serves, or the base installed here has other weights than it
+    was trained on. If it serves already and the base turns out to be such a one, the stock weights serve instead.
+    """
+    config, base_id = registry.config, registry.base_id
+    here = next((base for base in installed(config.paths.models) if base.name == base_id), None)
+    with registry.store.read() as session:
+        aliases = models.aliases(session, base_id)
+    serving = aliases.get(SERVING)
+    if serving and serving.origin == "embedded" and here and here.weights_sha256 != serving.base_sha256:
+        registry.activate(None, actor=actor, reason=WRONG_BASE)
+        logger.warning("the embedded version belongs to other weights of the base", extra={"version": serving.name})
+    source = embedded_adapter(base_id, embedded)
+    if SERVING in aliases or source is None:
+        return None
+    if here and here.weights_sha256 != read_manifest(source).base_sha256:
+        return None
+    with shelf.locked(config.paths.adapters):
+        placed = shelf.place_unchecked(config.paths.adapters, source, base_id)
+        registry.register(placed.name, base_id, "embedded", actor=actor)
+    registry.activate(placed.name, actor=actor)
+    logger.info("the embedded version serves", extra={"version": placed.name})
+    return placed.name
+
+
+def sweep(registry: Registry) -> int:
+    """At start, with the home locked: remove what a crash left on the shelf. Return how many folders."""
+    with registry.store.read() as session:
+        known = {row.name for row in models.list_adapters(session)}
+    return shelf.sweep(registry.config.paths.adapters, known)
