@@ -105,8 +105,22 @@ class DatasetError(FatalError):
     """The dataset cannot be read at all, or holds nothing that could be used; single bad entries are counted, never raised."""
 
 
+class TrainingFailure(StrEnum):
+    """Why a training ended without a candidate: stored, shown, and stable for programs to rely on."""
+
+    NO_DATA = "NO_DATA"  # nothing, or too little, to learn from
+    TOO_FEW_TERMS = "TOO_FEW_TERMS"  # too few medical terms among it to tell whether they get better
+    LEAK = "LEAK"  # what is learned from is also what is tested
+    NOT_FINITE = "NOT_FINITE"  # the loss or the gradients are no numbers
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+
+
 class TrainingError(FatalError):
     """A training cannot begin or go on, or its result must not be used; what serves is untouched."""
+
+    def __init__(self, message: str, failure: TrainingFailure) -> None:
+        super().__init__(message)
+        self.failure = failure
 
 
 class NotComparable(FatalError):  # noqa: N818 - reads as the state it reports

@@ -145,39 +145,63 @@ def _published(utterances: Sequence[Utterance]) -> dict[str, str]:
 
 
 def _doubly_disjoint(utterances: Sequence[Utterance], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Speakers and phrases are shared out each; an utterance is used where both fall into the same part.
+    """No speaker and no phrase in two parts; several ways are tried, and the one that uses most is taken.
 
-    Several ways to share out are tried, and the one that uses most is taken: of the shares alone, half of the utterances would be
-    lost, but with few speakers some ways are far better than others.
+    Where phrases return again and again, speakers and phrases are shared out each, and an utterance is used where both fall into the
+    same part: of the shares alone half would be lost, but some ways are far better than others. Where most phrases are said once,
+    it costs far less to share out the speakers alone, and to leave out of a part what a later one says too.
     """
     _require_speakers(utterances, len(shares))
-    speakers = Counter(str(one.speaker) for one in utterances)
-    phrases = Counter(phrase_key(one.reference) for one in utterances)
-    best: dict[str, str] = {}
-    best_figure = -1.0
-    for attempt in range(20):
-        by_speaker = _share_out(speakers, shares, seed * 1000 + attempt)
-        by_phrase = _share_out(phrases, shares, seed * 1000 + attempt)
-        parts = {
-            one.id: by_speaker[str(one.speaker)]
-            for one in utterances
-            if by_speaker[str(one.speaker)] == by_phrase[phrase_key(one.reference)]
-        }
-        sizes = Counter(parts.values())
-        figure = min(sizes[part] / share for part, share in shares.items())  # no part may starve
-        if figure > best_figure:
-            best, best_figure = parts, figure
-    return best
+    ways = [_crossed(utterances, shares, seed * 1000 + attempt) for attempt in range(20)]
+    ways += [_speakers_first(utterances, shares, seed * 1000 + attempt) for attempt in range(40)]
+    return max(ways, key=lambda parts: _usefulness(utterances, parts, shares))
+
+
+def _crossed(utterances: Sequence[Utterance], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Speakers and phrases are shared out each; an utterance is used where both fall into the same part."""
+    by_speaker = _share_out(Counter(str(one.speaker) for one in utterances), shares, seed)
+    by_phrase = _share_out(Counter(phrase_key(one.reference) for one in utterances), shares, seed)
+    return {
+        one.id: by_speaker[str(one.speaker)]
+        for one in utterances
+        if by_speaker[str(one.speaker)] == by_phrase[phrase_key(one.reference)]
+    }
+
+
+def _speakers_first(utterances: Sequence[Utterance], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Speakers are shared out in a random order; what a part says that a later one says too is left out of it."""
+    sizes = Counter(str(one.speaker) for one in utterances)
+    order = sorted(sizes)
+    random.Random(seed).shuffle(order)  # noqa: S311 - repeatable, not secret
+    by_speaker = _give(order, sizes, shares)
+    last: dict[str, int] = {}
+    ranks = {part: rank for rank, part in enumerate(PARTS)}
+    for one in utterances:
+        phrase = phrase_key(one.reference)
+        last[phrase] = max(last.get(phrase, 0), ranks[by_speaker[str(one.speaker)]])
+    parts = {one.id: by_speaker[str(one.speaker)] for one in utterances}
+    return {
+        one.id: parts[one.id] for one in utterances if ranks[parts[one.id]] == last[phrase_key(one.reference)]
+    }
+
+
+def _usefulness(utterances: Sequence[Utterance], parts: Mapping[str, str], shares: Mapping[str, float]) -> float:
+    """How large the part is that starves most, for its share; a test of few speakers says little of others."""
+    sizes = Counter(parts.values())
+    tested = len({one.speaker for one in utterances if parts.get(one.id) == "test"})
+    return min(sizes[part] / share for part, share in shares.items()) * (1 - 0.5 / max(tested, 1))
 
 
 def _share_out(sizes: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Give each group to a part so that the parts are as large as their shares say: the largest groups first, where most is missing.
-
-    Every part gets a group before any gets a second one.
-    """
+    """Give each group to a part so that the parts are as large as their shares say, the largest groups first."""
     order = sorted(sizes)
     random.Random(seed).shuffle(order)  # noqa: S311 - repeatable, not secret
     order.sort(key=lambda group: -sizes[group])
+    return _give(order, sizes, shares)
+
+
+def _give(order: Sequence[str], sizes: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, str]:
+    """Give each group in turn to the part in which most is missing; every part gets a group before any gets a second one."""
     total = sum(sizes.values())
     filled: Counter[str] = Counter()
     given: dict[str, str] = {}

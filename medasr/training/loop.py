@@ -1,31 +1,21 @@
-"""The optimization itself: one epoch at a time, so that whoever calls decides what comes between."""
+"""The optimization itself, step by step; whoever calls decides what comes between the steps."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from medasr.errors import TrainingError
+from medasr.errors import TrainingError, TrainingFailure
 from medasr.training.batches import IGNORED, Batch
 from medasr.whisper.context import encode
+from medasr.whisper.model import is_out_of_memory
 
 if TYPE_CHECKING:
     from medasr.training.recipe import TrainingRecipe
     from medasr.whisper.model import LoadedModel
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochResult:
-    """How an epoch went."""
-
-    loss: float  #: mean over its tokens, natural logarithm
-    seconds: float  #: wall time
-    audio_seconds: float
 
 
 @dataclass(kw_only=True)
@@ -39,6 +29,7 @@ class Trainee:
     optimizer: torch.optim.Optimizer
     steps: int  #: in all
     step: int = 0
+    parts: int = 1  #: pieces into which a batch is cut, so that it fits into memory
 
 
 def make_trainee(model: LoadedModel, recipe: TrainingRecipe, steps: int) -> Trainee:
@@ -58,6 +49,7 @@ def make_trainee(model: LoadedModel, recipe: TrainingRecipe, steps: int) -> Trai
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.data = parameter.data.float()
+    adapted.train()
     return Trainee(
         network=adapted.get_base_model(),
         adapted=adapted,
@@ -68,25 +60,39 @@ def make_trainee(model: LoadedModel, recipe: TrainingRecipe, steps: int) -> Trai
     )
 
 
-def train_epoch(
-    trainee: Trainee, batches: Iterable[Batch], recipe: TrainingRecipe, after_step: Callable[[int, float], None]
-) -> EpochResult:
-    """Learn from batches once; ``after_step`` hears the step and its loss.
+def learn(trainee: Trainee, batch: Batch, recipe: TrainingRecipe) -> float:
+    """Take one step with a batch, and return its loss: the weighted mean over its tokens, natural logarithm.
 
-    Raise TrainingError when the loss or a gradient is no number: what was learned since the last checkpoint is worthless.
+    Where memory does not suffice for the batch it is cut into pieces whose gradients add up to the same, from then on. Raise
+    TrainingError when the loss or a gradient is no number, or when memory does not suffice for a single row.
     """
-    trainee.adapted.train()
-    began = time.monotonic()
-    losses = tokens = audio = 0.0
-    for batch in batches:
-        loss, counted = _learn(trainee, batch, recipe)
-        losses += loss * counted
-        tokens += counted
-        audio += batch.seconds
-        trainee.step += 1
-        after_step(trainee.step, loss)
-    trainee.adapted.eval()
-    return EpochResult(loss=losses / max(tokens, 1), seconds=time.monotonic() - began, audio_seconds=audio)
+    _prepare(trainee, recipe)
+    while True:
+        try:
+            value = sum(_loss(trainee, part, batch, recipe) for part in batch.parts(trainee.parts))
+            break
+        except (RuntimeError, MemoryError) as error:
+            if not isinstance(error, MemoryError) and not is_out_of_memory(error):
+                raise
+            if trainee.parts >= len(batch.features):
+                raise TrainingError(
+                    "memory does not suffice for a batch of one; free some, or train a smaller model (model.base)",
+                    TrainingFailure.OUT_OF_MEMORY,
+                ) from error
+        trainee.parts *= 2
+        trainee.optimizer.zero_grad(set_to_none=True)
+        if trainee.device.type == "cuda":
+            torch.cuda.empty_cache()
+    trained = [parameter for group in trainee.optimizer.param_groups for parameter in group["params"]]
+    norm = torch.nn.utils.clip_grad_norm_(trained, recipe.gradient_norm)
+    if not bool(torch.isfinite(norm)):
+        raise TrainingError(
+            "the gradients are no numbers any more; lower the learning rate (training.learning_rate)",
+            TrainingFailure.NOT_FINITE,
+        )
+    trainee.optimizer.step()
+    trainee.step += 1
+    return value
 
 
 def learning_rate(recipe: TrainingRecipe, step: int, steps: int) -> float:
@@ -97,30 +103,46 @@ def learning_rate(recipe: TrainingRecipe, step: int, steps: int) -> float:
     return recipe.learning_rate * max(0.0, (steps - step) / max(1, steps - warmup))
 
 
-def _learn(trainee: Trainee, batch: Batch, recipe: TrainingRecipe) -> tuple[float, int]:
+def _prepare(trainee: Trainee, recipe: TrainingRecipe) -> None:
     for group in trainee.optimizer.param_groups:
         group["lr"] = learning_rate(recipe, trainee.step, trainee.steps)
-    features = batch.features.to(trainee.device, trainee.compute_type)
-    targets = batch.targets.to(trainee.device)
-    with torch.autocast(trainee.device.type, torch.bfloat16, enabled=trainee.compute_type is torch.bfloat16):
-        encoded = encode(trainee.network, features)
+    trainee.optimizer.zero_grad(set_to_none=True)
+    if recipe.dropout:  # each step has chance of its own, so that an interrupted training goes on as it would have
+        torch.manual_seed(recipe.seed * 1_000_003 + trainee.step)
+
+
+def _loss(trainee: Trainee, part: Batch, whole: Batch, recipe: TrainingRecipe) -> float:
+    """Add a part's gradients, and return its share of the whole batch's loss."""
+    device = trainee.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=trainee.compute_type is torch.bfloat16):
+        encoded = encode(trainee.network, part.features.to(device, trainee.compute_type))
         hidden = trainee.network.model.decoder(
-            input_ids=batch.inputs.to(trainee.device), encoder_hidden_states=encoded, use_cache=False
+            input_ids=part.inputs.to(device), encoder_hidden_states=encoded, use_cache=False
         ).last_hidden_state
-        logits = trainee.network.proj_out(hidden)
-    loss = torch.nn.functional.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, label_smoothing=recipe.label_smoothing
-    )
+        counted = part.targets != IGNORED
+        logits = trainee.network.proj_out(hidden[counted.to(device)])
+    losses = _token_losses(logits.float(), part, counted, recipe.teacher_share)
+    weights = part.weights[counted].to(device)
+    loss = (losses * weights).sum() / whole.weights.sum().to(device)
     value = float(loss.detach())
     if not math.isfinite(value):
         raise TrainingError(
-            "the loss is no number any more; lower the learning rate (training.learning_rate), or use fp32 (training.precision)"
+            "the loss is no number any more; lower the learning rate (training.learning_rate), or use fp32 (training.precision)",
+            TrainingFailure.NOT_FINITE,
         )
-    trainee.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    trained = [parameter for group in trainee.optimizer.param_groups for parameter in group["params"]]
-    norm = torch.nn.utils.clip_grad_norm_(trained, recipe.gradient_norm)
-    if not bool(torch.isfinite(norm)):
-        raise TrainingError("the gradients are no numbers any more; lower the learning rate (training.learning_rate)")
-    trainee.optimizer.step()
-    return value, int((targets != IGNORED).sum())
+    return value
+
+
+def _token_losses(logits: torch.Tensor, part: Batch, counted: torch.Tensor, teacher_share: float) -> torch.Tensor:
+    """Cross-entropy of each counted token; where the base was asked, partly with what it found likely."""
+    targets = part.targets[counted].to(logits.device)
+    log_probabilities = logits.log_softmax(dim=-1)
+    written = -log_probabilities.gather(1, targets.unsqueeze(1)).squeeze(1)
+    probabilities = part.probabilities[counted].to(logits.device)
+    asked = probabilities.sum(dim=-1) > 0
+    if not bool(asked.any()):
+        return written
+    likely = part.likely[counted].to(logits.device)
+    imitated = -(probabilities * log_probabilities.gather(1, likely)).sum(dim=-1)
+    return torch.where(asked, (1 - teacher_share) * written + teacher_share * imitated, written)

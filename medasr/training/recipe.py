@@ -14,7 +14,7 @@ class TrainingRecipe:
     """Hyper-parameters; docs/training.md gives the reasons for the defaults."""
 
     name: str = "medasr"
-    precision: Literal["nf4", "bf16", "fp32"] = "bf16"  #: of the frozen base weights; the adapter's are always fp32
+    precision: Literal["auto", "nf4", "bf16", "fp32"] = "auto"  #: of the frozen base weights; the adapter's are always fp32
     epochs: int = 4
     learning_rate: float = 5e-4
     warmup_share: float = 0.1  #: of all steps; then it falls linearly to zero
@@ -22,13 +22,17 @@ class TrainingRecipe:
     gradient_norm: float = 1.0
     rank: int = 16
     alpha: int = 32
-    dropout: float = 0.05
+    dropout: float = 0.0  #: drawing it takes a quarter of a step on a CPU; masks and noise serve the same end
     targets: str | tuple[str, ...] = "all-linear"  #: of encoder and decoder, but never the output projection
     batch_size: int = 8
     shortest_context: float = 10.0  #: seconds; windows are trained from here on, and served from here on
-    longer_share: float = 0.25  #: of the batches, which are computed at a random longer window
+    longer_share: float = 0.1  #: of the batches, which are computed at a random longer window
     join_share: float = 0.25  #: of the examples, which are joined with others into one window with several segments
     empty_share: float = 0.05  #: of the examples beside them: noise without speech, and no text
+    practice_share: float = 0.0  #: of the examples beside them: invented sentences of patients, spoken by machines
+    rehearsal_share: float = 0.0  #: of the examples beside them: other speech, for which the base model's own output is the aim
+    teacher_share: float = 0.5  #: of the loss on rehearsed speech that counts how sure the base was, not only what it wrote
+    term_weight: float = 1.0  #: how much more the loss of a medical term's tokens counts
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
     noise_share: float = 0.5  #: of the examples, to which noise is added
     noise_snr_db: tuple[float, float] = (5.0, 30.0)
@@ -36,7 +40,9 @@ class TrainingRecipe:
     time_mask_seconds: float = 0.4  #: at most
     mel_masks: int = 2
     mel_mask_bands: int = 12  #: at most, of 80
-    label_smoothing: float = 0.0
+    interpolations: tuple[float, ...] = (1.0, 0.75, 0.5)  #: of base and adapter, among which validation chooses
+    interpolation: float = 0.75  #: without validation
+    patience: int = 2  #: epochs without a better one after which it ends
     seed: int = 0
 
 
@@ -47,8 +53,10 @@ NOTEBOOK = TrainingRecipe(
     epochs=5,
     learning_rate=2e-5,
     warmup_share=0.0,
+    weight_decay=0.05,
     rank=32,
     alpha=64,
+    dropout=0.05,
     targets=("q_proj", "v_proj"),
     shortest_context=WINDOW_SECONDS,
     longer_share=0.0,
@@ -58,6 +66,9 @@ NOTEBOOK = TrainingRecipe(
     noise_share=0.0,
     time_masks=0,
     mel_masks=0,
+    interpolations=(1.0,),
+    interpolation=1.0,
+    patience=5,
 )
 
 RECIPES = {recipe.name: recipe for recipe in (TrainingRecipe(), NOTEBOOK)}

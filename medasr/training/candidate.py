@@ -1,0 +1,107 @@
+"""What a training ends with: a folder in PEFT's format that says where it comes from, and nothing of it half."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from medasr.packs import PACKS
+from medasr.training.card import model_card
+from medasr.whisper.manifest import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    AdapterManifest,
+    Heard,
+    write_durably,
+    write_heard,
+    write_manifest,
+)
+
+if TYPE_CHECKING:
+    from medasr.training.recipe import TrainingRecipe
+    from medasr.types import ModelVersion
+
+#: Packages that decide what is learned.
+_PACKAGES = ("medasr", "torch", "transformers", "peft", "bitsandbytes", "soxr", "silero-vad")
+
+
+def write_adapter(
+    folder: Path, tensors: Mapping[str, torch.Tensor], base: ModelVersion, recipe: TrainingRecipe, interpolation: float
+) -> None:
+    """Write weights and configuration of an adapter, as they are served: f16, mixed with the base.
+
+    Mixing base and adapter is what half an adapter is: B·A scaled down. The folder is made anew.
+    """
+    from peft import LoraConfig
+    from safetensors.torch import save
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    mixed = {
+        name: (tensor * interpolation if ".lora_B." in name else tensor).to(torch.float16).contiguous()
+        for name, tensor in tensors.items()
+    }
+    config = LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        target_modules=_targets(tensors),
+        base_model_name_or_path=hub_name(base.base_id),
+        inference_mode=True,
+    )
+    config.save_pretrained(str(folder))
+    for path in folder.iterdir():
+        path.chmod(0o600)
+    write_durably(folder / WEIGHTS_FILE, save(mixed, metadata={"format": "pt"}))
+
+
+def complete_adapter(
+    folder: Path,
+    *,
+    base: ModelVersion,
+    recipe: TrainingRecipe,
+    heard: Heard,
+    dataset: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    now: datetime,
+) -> AdapterManifest:
+    """Add what tells people and programs about an adapter whose weights were written: card, marks, and the manifest, last."""
+    manifest = AdapterManifest(
+        base_id=base.base_id,
+        base_revision=base.base_revision,
+        base_sha256=base.base_sha256,
+        shortest_context=recipe.shortest_context,
+        created_at=now.isoformat(timespec="seconds"),
+        seed=recipe.seed,
+        recipe=asdict(recipe),
+        dataset=dict(dataset),
+        metrics=dict(metrics),
+        versions={name: version(name) for name in _PACKAGES},
+    )
+    write_heard(folder, heard)
+    write_durably(folder / CARD_FILE, model_card(manifest, hub_name(base.base_id)).encode())
+    manifest = write_manifest(folder, manifest)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return manifest
+
+
+def hub_name(base_id: str) -> str:
+    """The base's name on the model hub, for those who load the adapter elsewhere; a directory's as it is."""
+    return PACKS[base_id].hub.repository if base_id in PACKS else base_id.split("@")[0]
+
+
+def _targets(tensors: Mapping[str, torch.Tensor]) -> list[str]:
+    """The names of the layers that are adapted, so that PEFT needs no rule to find them again."""
+    return sorted({name.split(".lora_")[0].rsplit(".", 1)[-1] for name in tensors if ".lora_A." in name})

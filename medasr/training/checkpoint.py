@@ -1,0 +1,122 @@
+"""A training's state on disk, so that it goes on where it was: complete, or not there at all.
+
+A checkpoint is a folder ``checkpoint-STEP`` with the adapter's and the optimizer's tensors as safetensors and the rest as JSON; its
+manifest with the hashes of the others is written last. One without a manifest, or with a file that differs, does not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medasr.training.loop import Trainee
+from medasr.whisper.manifest import write_durably
+
+MANIFEST = "manifest.json"
+_ADAPTER, _OPTIMIZER, _STATE = "adapter.safetensors", "optimizer.safetensors", "state.json"
+_PREFIX = "checkpoint-"
+#: The one before the last is kept until the last is complete.
+_KEPT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A complete one, as it was read."""
+
+    adapter: dict[str, torch.Tensor]
+    optimizer: dict[str, torch.Tensor]  #: by "NUMBER.NAME"
+    step: int
+    parts: int
+    state: dict[str, Any]  #: whatever else the training has to know again
+
+
+def save_checkpoint(folder: Path, trainee: Trainee, state: Mapping[str, Any]) -> None:
+    """Write the checkpoint of this step under ``folder``, and drop older ones. ``state`` is made of JSON values."""
+    from safetensors.torch import save
+
+    target = folder / f"{_PREFIX}{trainee.step:06d}"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True, mode=0o700)
+    facts = {"step": trainee.step, "parts": trainee.parts, "state": dict(state)}
+    contents = {
+        _ADAPTER: save(adapter_tensors(trainee)),
+        _OPTIMIZER: save(_optimizer_tensors(trainee)),
+        _STATE: json.dumps(facts, sort_keys=True).encode(),
+    }
+    for name, content in contents.items():
+        write_durably(target / name, content)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    write_durably(target / MANIFEST, json.dumps(hashes).encode())
+    for old in _folders(folder)[:-_KEPT]:
+        shutil.rmtree(old)
+
+
+def last_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest complete checkpoint under ``folder``; None when there is none."""
+    for candidate in reversed(_folders(folder)):
+        checkpoint = _read(candidate)
+        if checkpoint is not None:
+            return checkpoint
+    return None
+
+
+def restore(trainee: Trainee, checkpoint: Checkpoint) -> None:
+    """Bring a fresh trainee to where a checkpoint was."""
+    from peft import set_peft_model_state_dict
+
+    set_peft_model_state_dict(trainee.adapted, checkpoint.adapter)
+    values: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in checkpoint.optimizer.items():
+        number, name = key.split(".", 1)
+        values.setdefault(int(number), {})[name] = tensor
+    described = trainee.optimizer.state_dict()
+    trainee.optimizer.load_state_dict({**described, "state": values})
+    trainee.step, trainee.parts = checkpoint.step, checkpoint.parts
+
+
+def adapter_tensors(trainee: Trainee) -> dict[str, torch.Tensor]:
+    """The adapter's tensors by PEFT's names, on the CPU; copies."""
+    from peft import get_peft_model_state_dict
+
+    tensors = get_peft_model_state_dict(trainee.adapted)
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+
+
+def _optimizer_tensors(trainee: Trainee) -> dict[str, torch.Tensor]:
+    state = trainee.optimizer.state_dict()["state"]
+    return {
+        f"{number}.{name}": torch.as_tensor(value).detach().to("cpu", copy=True).contiguous()
+        for number, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir())
+
+
+def _read(folder: Path) -> Checkpoint | None:
+    from safetensors.torch import load
+
+    try:
+        hashes = json.loads((folder / MANIFEST).read_bytes())
+        contents = {name: (folder / name).read_bytes() for name in (_ADAPTER, _OPTIMIZER, _STATE)}
+    except (OSError, ValueError):
+        return None
+    if any(hashlib.sha256(content).hexdigest() != hashes.get(name) for name, content in contents.items()):
+        return None
+    facts = json.loads(contents[_STATE])
+    return Checkpoint(
+        adapter=load(contents[_ADAPTER]),
+        optimizer=load(contents[_OPTIMIZER]),
+        step=facts["step"],
+        parts=facts["parts"],
+        state=facts["state"],
+    )

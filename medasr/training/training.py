@@ -1,0 +1,275 @@
+"""A training from its material to a candidate: epochs, trials on what was decoded, checkpoints, and the choice at the end."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from medasr.errors import TrainingError, TrainingFailure, TransientError
+from medasr.training.batches import Draft, Material, draw_epoch, make_batch
+from medasr.training.candidate import complete_adapter, write_adapter
+from medasr.training.checkpoint import adapter_tensors, last_checkpoint, restore, save_checkpoint
+from medasr.training.lessons import write_lessons
+from medasr.training.loop import Trainee, learn, make_trainee
+from medasr.training.notation import FindTerms, Notation, notation_of
+from medasr.training.trial import Figures, Trial, Validation, choose, cost, measure
+from medasr.whisper.manifest import AdapterManifest, Heard, write_durably
+from medasr.whisper.model import load_model
+from medasr.whisper.transcriber import load_transcriber
+
+if TYPE_CHECKING:
+    import torch
+
+    from medasr.training.examples import Example
+    from medasr.training.recipe import TrainingRecipe
+    from medasr.types import ModelVersion
+    from medasr.whisper.model import ModelOptions
+
+#: A checkpoint is written at the end of each epoch, and after so many seconds without one.
+CHECKPOINT_SECONDS = 120.0
+CANDIDATE = "candidate"
+HISTORY = "history.json"
+
+
+class SteppedAside(TransientError):  # noqa: N818 - reads as the state it reports
+    """The training has written a checkpoint and makes room; the same call goes on from there."""
+
+
+class Listener(Protocol):
+    """Who hears how a training goes, and may ask it to make room."""
+
+    def on_phase(self, name: str, done: int, total: int) -> None:
+        """Hear what is being done beside steps: rehearsal, measuring the base, trials."""
+
+    def on_step(self, step: int, steps: int, loss: float, seconds_left: float) -> None:
+        """Hear of a step; ``seconds_left`` are those of the optimization."""
+
+    def on_trial(self, trial: Trial, base: Figures) -> None:
+        """Hear what an adapter wrote on validation."""
+
+    def must_step_aside(self) -> bool:
+        """Whether to write a checkpoint and end now, to be called again later."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingTask:
+    """Everything a training needs; with the same task and folder it goes on where it was interrupted."""
+
+    model: ModelOptions  #: the base without adapter, as it will serve; the recipe's precision is used for learning
+    recipe: TrainingRecipe
+    examples: Sequence[Example]
+    practice: Sequence[Example] = ()
+    rehearsal: Sequence[Example] = ()
+    validation: Validation | None = None  #: None: all epochs are made, and the recipe's interpolation is taken
+    find_terms: FindTerms = lambda _text: ()
+    heard: Heard = field(default_factory=Heard)
+    dataset: Mapping[str, Any] = field(default_factory=dict)  #: facts for the manifest
+    language: str = "en"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """What came of a training."""
+
+    folder: Path
+    manifest: AdapterManifest
+    base: Figures | None  #: on validation
+    trials: tuple[Trial, ...]
+    chosen: Trial
+    losses: tuple[float, ...]  #: of each step
+    seconds: float  #: of work, interruptions not counted
+
+
+@dataclass(kw_only=True)
+class _Progress:
+    """What a checkpoint keeps beside tensors."""
+
+    epoch: int = 0  #: of the next batch
+    batch: int = 0
+    losses: list[float] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+    base: Figures | None = None
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any]) -> _Progress:
+        trials = [Trial(**{**trial, "figures": Figures(**trial["figures"])}) for trial in state["trials"]]
+        base = Figures(**state["base"]) if state["base"] else None
+        return cls(**{**state, "trials": trials, "base": base})
+
+
+def train(task: TrainingTask, folder: Path, listener: Listener) -> Candidate:
+    """Train until the candidate is complete in ``folder/candidate``.
+
+    Raise SteppedAside when the listener asked for room, TrainingError when nothing can come of it, ModelError when the base cannot
+    be loaded. Whatever ends it, the same call goes on from the last complete checkpoint; what has a candidate is not done again.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return _Training(task, folder, listener).run()
+
+
+class _Training:
+    def __init__(self, task: TrainingTask, folder: Path, listener: Listener) -> None:
+        self._task = task
+        self._recipe = task.recipe
+        self._folder = folder
+        self._listener = listener
+        self._progress = _Progress()
+        self._working_since = self._saved_at = time.monotonic()
+
+    def run(self) -> Candidate:
+        checkpoint = last_checkpoint(self._folder)
+        if checkpoint:
+            self._progress = _Progress.from_json(checkpoint.state)
+        if self._task.validation and self._progress.base is None:
+            self._progress.base = self._measure(None)
+        model = load_model(replace(self._task.model, precision=self._recipe.precision))
+        notation = notation_of(model, self._task.language, self._task.find_terms, self._recipe.term_weight)
+        lessons = ()
+        if self._recipe.rehearsal_share and self._task.rehearsal:
+            lessons = write_lessons(
+                model, self._task.rehearsal, notation, lambda done, of: self._listener.on_phase("rehearsal", done, of)
+            )
+            # Weights that were packed for inference do not train any more (bitsandbytes on a CPU).
+            model = load_model(replace(self._task.model, precision=self._recipe.precision)) if _packs(model) else model
+        material = Material(examples=self._task.examples, practice=self._task.practice, lessons=lessons)
+        plans = [draw_epoch(material, self._recipe, epoch) for epoch in range(self._recipe.epochs)]
+        trainee = make_trainee(model, self._recipe, steps=sum(map(len, plans)))
+        if checkpoint:
+            restore(trainee, checkpoint)
+        base = model.version
+        while self._progress.epoch < len(plans) and not self._worn_out():
+            self._epoch(trainee, plans[self._progress.epoch], notation, base)
+        del trainee, model
+        return self._finish(base)
+
+    def _epoch(self, trainee: Trainee, plan: Sequence[Sequence[Draft]], notation: Notation, base: ModelVersion) -> None:
+        """Take the steps that are left of an epoch, then try what came of it."""
+        progress = self._progress
+        while progress.batch < len(plan):
+            if self._listener.must_step_aside():
+                self._save(trainee)
+                raise SteppedAside("the training makes room and will go on from its checkpoint")
+            chance = np.random.default_rng([self._recipe.seed, progress.epoch, progress.batch])
+            batch = make_batch(plan[progress.batch], self._recipe, notation, chance)
+            began = time.monotonic()
+            progress.losses.append(learn(trainee, batch, self._recipe))
+            progress.batch += 1
+            left = (trainee.steps - trainee.step) * self._seconds_a_step(began)
+            self._listener.on_step(trainee.step, trainee.steps, progress.losses[-1], left)
+            if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+                self._save(trainee)
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+        self._keep_epoch(trainee, progress.epoch)
+        self._try(adapter_tensors(trainee), progress.epoch, base)
+        self._save(trainee)
+
+    def _seconds_a_step(self, began: float) -> float:
+        """A running mean: windows differ in length by three."""
+        last = time.monotonic() - began
+        self._pace = 0.9 * getattr(self, "_pace", last) + 0.1 * last
+        return self._pace
+
+    def _try(self, tensors: Mapping[str, torch.Tensor], epoch: int, base: ModelVersion) -> None:
+        """Decode validation with the adapter of an epoch, mixed with the base in the ways that the recipe names."""
+        if self._task.validation is None or self._progress.base is None:
+            return
+        folder = self._folder / "trial"
+        for interpolation in self._recipe.interpolations:
+            write_adapter(folder, tensors, base, self._recipe, interpolation)
+            self._declare(folder, base)
+            trial = Trial(epoch=epoch, interpolation=interpolation, figures=self._measure(folder))
+            self._progress.trials.append(trial)
+            self._listener.on_trial(trial, self._progress.base)
+        shutil.rmtree(folder)
+
+    def _declare(self, folder: Path, base: ModelVersion) -> None:
+        complete_adapter(
+            folder,
+            base=base,
+            recipe=self._recipe,
+            heard=self._task.heard,
+            dataset=self._task.dataset,
+            metrics={},
+            now=datetime.now(UTC),
+        )
+
+    def _measure(self, adapter: Path | None) -> Figures:
+        """What the base, or the base with an adapter, writes on validation, in the precision in which it serves."""
+        assert self._task.validation is not None  # noqa: S101 - asked for only with validation
+        transcriber = load_transcriber(replace(self._task.model, adapter=adapter))
+        name = "measuring the base" if adapter is None else "measuring the adapter"
+        return measure(transcriber, self._task.validation, lambda done, of: self._listener.on_phase(name, done, of))
+
+    def _worn_out(self) -> bool:
+        """Whether so many epochs brought nothing better that no more are made."""
+        base, trials = self._progress.base, self._progress.trials
+        if base is None or not trials:
+            return False
+        return self._progress.epoch - choose(base, trials).epoch >= self._recipe.patience
+
+    def _save(self, trainee: Trainee) -> None:
+        now = time.monotonic()
+        self._progress.seconds += now - self._working_since
+        self._working_since = self._saved_at = now
+        save_checkpoint(self._folder, trainee, self._progress.as_json())
+
+    def _keep_epoch(self, trainee: Trainee, epoch: int) -> None:
+        from safetensors.torch import save
+
+        write_durably(self._folder / f"epoch-{epoch:02d}.safetensors", save(adapter_tensors(trainee)))
+
+    def _finish(self, base: ModelVersion) -> Candidate:
+        from safetensors.torch import load
+
+        progress = self._progress
+        chosen = self._chosen()
+        tensors = load((self._folder / f"epoch-{chosen.epoch:02d}.safetensors").read_bytes())
+        folder = self._folder / CANDIDATE
+        write_adapter(folder, tensors, base, self._recipe, chosen.interpolation)
+        facts = {"epochs": chosen.epoch, "interpolation": chosen.interpolation}
+        manifest = complete_adapter(
+            folder,
+            base=base,
+            recipe=self._recipe,
+            heard=self._task.heard,
+            dataset=dict(self._task.dataset) | facts,
+            metrics={"base": asdict(progress.base), "adapter": asdict(chosen.figures)} if progress.base else {},
+            now=datetime.now(UTC),
+        )
+        write_durably(self._folder / HISTORY, json.dumps(progress.as_json()).encode())
+        return Candidate(
+            folder=folder,
+            manifest=manifest,
+            base=progress.base,
+            trials=tuple(progress.trials),
+            chosen=chosen,
+            losses=tuple(progress.losses),
+            seconds=progress.seconds,
+        )
+
+    def _chosen(self) -> Trial:
+        progress = self._progress
+        if progress.base is None or not progress.trials:
+            return Trial(epoch=progress.epoch, interpolation=self._recipe.interpolation)
+        chosen = choose(progress.base, progress.trials)
+        if not math.isfinite(cost(progress.base, chosen.figures)):
+            raise TrainingError("nothing on validation could be scored; use another split", TrainingFailure.NO_DATA)
+        return chosen
+
+
+def _packs(model: Any) -> bool:
+    return model.version.precision == "nf4" and model.device.type == "cpu"
