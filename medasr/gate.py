@@ -90,7 +90,7 @@ def judge(
     """
     checks = [*_admission(heard=heard, identical=identical)]
     results = []
-    if not identical:
+    if not identical and not heard:
         for trial in trials:
             held = _hold(trial)
             checks += _complete(trial)
@@ -100,6 +100,8 @@ def judge(
                 checks += _medical(held, options) if trial.name == MEDICAL else [_general(held, options)]
                 if trial.name == MEDICAL or trial.against == SERVING:
                     checks += _bounds(held, options)
+            elif trial.name == GENERAL:
+                checks.append(_check(CheckName.GENERAL, _name(trial), False, "There is no general speech to compare."))
         if not any(trial.name == MEDICAL for trial in trials):
             checks.append(_check(CheckName.SIZE, "", False, "There is no medical speech to measure it on."))
         checks += _silence(sounds)

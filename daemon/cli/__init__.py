@@ -1,6 +1,6 @@
 """``medasrd``: one small module per verb group, imported only when its verb is used.
 
-Exit codes, documented in docs/operate.md: 0 done, 1 error, 2 usage, 3 some recordings failed, 4 the model became worse (report --check), 10 database missing
+Exit codes, documented in docs/operate.md: 0 done, 1 error, 2 usage, 3 some recordings failed, 4 the model became worse (report --check) or is not better (gate run), 10 database missing
 or outdated, 75 temporary (try again later), 78 configuration.
 """
 
@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "explore": ("daemon.cli.explore", "explore", "What is in a dataset: a report with figures and plots."),
     "evaluate": ("daemon.cli.evaluate", "evaluate", "How well a model transcribes recordings whose text is known."),
     "evaluations": ("daemon.cli.evaluations", "evaluations", "What was measured: list, show, compare."),
+    "gate": ("daemon.cli.gate", "gate", "Whether a new version may replace what serves: run, show, list."),
     "report": ("daemon.cli.report", "report", "How the models score over time, and what the service itself saw."),
     "models": ("daemon.cli.models", "models", "Model weights: pull, list, verify."),
     "db": ("daemon.cli.database", "db", "The database: upgrade, check, backup."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import click
 
@@ -39,3 +39,18 @@ def _lines(action: str) -> Callable[[int, int | None], None]:
             click.echo(f"{action}: {done}{f' of {total}' if total is not None else ''}", err=True)
 
     return say
+
+
+@contextmanager
+def staged_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """As :func:`progress_bar`, for work in stages: a function that takes the stage's name too, and begins a bar for each new one."""
+    with ExitStack() as stack:
+        bars: dict[str, Callable[[int, int | None], None]] = {}
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if stage not in bars:
+                stack.close()
+                bars[stage] = stack.enter_context(progress_bar(stage))
+            bars[stage](done, total)
+
+        yield tell

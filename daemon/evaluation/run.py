@@ -40,7 +40,6 @@ TURN_SECONDS = 0.5
 #: A recording on which the model process died is handed over so often in all.
 ATTEMPTS = 2
 
-#: Packages that decide what is written and how it is counted.
 _PACKAGES = ("medasr", "torch", "transformers", "peft", "bitsandbytes", "librosa", "soundfile", "jiwer")
 
 
@@ -66,6 +65,19 @@ def run_evaluation(config: Config, plan: EvaluationPlan, bench: Workbench) -> Ev
         _load(bench, hypotheses)
         _transcribe(config, plan, bench, hypotheses)
         return _report(plan, hypotheses, bench.now())
+
+
+def transcribe(config: Config, plan: EvaluationPlan, bench: Workbench) -> dict[str, Heard | Refused]:
+    """Transcribe what is missing, score nothing, and return by id what became of each recording. Raise as :func:`run_evaluation`."""
+    with opened(config.paths.evaluations / plan.key) as hypotheses:
+        _load(bench, hypotheses)
+        _transcribe(config, plan, bench, hypotheses)
+        return dict(hypotheses.results)
+
+
+def package_versions() -> dict[str, str]:
+    """The packages that decide what is written and how it is counted."""
+    return {name: version(name) for name in _PACKAGES}
 
 
 def _load(bench: Workbench, hypotheses: Hypotheses) -> None:
@@ -185,7 +197,7 @@ def _report(plan: EvaluationPlan, hypotheses: Hypotheses, ended_at: datetime) ->
         normalized_wer_by_normalizer={name: word_error_rate(pairs, text_normalizer(name)) for name in NORMALIZERS},
         exclusions=(*plan.dataset.exclusions, *excluded),
         leaks=plan.leaks,
-        versions={name: version(name) for name in _PACKAGES},
+        versions=package_versions(),
         utterances=tuple(scored),
     )
 

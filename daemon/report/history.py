@@ -107,11 +107,6 @@ def histories(evaluations: Sequence[EvaluationSummary]) -> tuple[Series, ...]:
     return tuple(series)
 
 
-def line_of(model_label: str, trigger: str) -> str:
-    """The line an evaluation belongs to."""
-    return SERVING if trigger == "scheduled" else model_label
-
-
 def model_name(model: ModelVersion) -> str:
     """A model version as people tell it from others: whisper-base, fp32; with an adapter, the beginning of its hash."""
     adapter = f" + {model.adapter_sha256[:8]}" if model.adapter_sha256 else ""
@@ -196,7 +191,7 @@ def _points(group: Sequence[EvaluationSummary]) -> tuple[Point, ...]:
     lines: dict[str, _Earlier] = {}
     points = []
     for evaluation in group:
-        line = line_of(evaluation.model_label, evaluation.trigger)
+        line = evaluation.model_label
         earlier = lines.get(line, everybody)
         points.append(_point(evaluation, line, earlier))
         everybody = everybody or _Earlier(last=evaluation, best={})

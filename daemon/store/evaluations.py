@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Row, Select, Text, insert, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Row, Select, Text, insert, or_, select, type_coerce, update
 from sqlalchemy.orm import Session
 
 from daemon.store import audit
@@ -88,6 +88,21 @@ def add(session: Session, report: EvaluationReport, *, actor: str = "daemon", no
 def number(session: Session, uid: str) -> int | None:
     """The number of the evaluation with this unique id; None when it is not stored."""
     return session.scalar(select(EvaluationRow.id).where(EvaluationRow.uid == uid))
+
+
+def adopt(session: Session, evaluation_id: int) -> None:
+    """Make what was measured of a version a measurement of what serves: it was promoted."""
+    session.execute(update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(model_label="serving"))
+
+
+def same_model(
+    session: Session, *, base_sha256: str, adapter_sha256: str, dataset_sha256: str
+) -> list[EvaluationSummary]:
+    """Return what was measured of a model on a dataset, newest first, as :func:`summaries` does; an empty hash is a stock model's."""
+    version, row = ModelVersionRow, EvaluationRow
+    query = _query().where(version.base_sha256 == base_sha256, version.adapter_sha256 == adapter_sha256)
+    query = query.where(row.dataset_sha256 == dataset_sha256).order_by(row.ended_at.desc(), row.id.desc())
+    return [_summary(one) for one in session.execute(query)]
 
 
 def scheduled_since(session: Session, moment: datetime) -> bool:

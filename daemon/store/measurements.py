@@ -29,7 +29,7 @@ _QUERY = """
     SELECT id, ended_at, recipe_sha256, "trigger" = 'scheduled',
         json_extract(scores, '$.normalized_wer.value'), json_extract(scores, '$.mta.value'),
         json_extract(scores, '$.term_precision.value')
-    FROM evaluations WHERE "trigger" = 'scheduled' OR model_label = 'serving' ORDER BY ended_at, id
+    FROM evaluations WHERE model_label = 'serving' ORDER BY ended_at, id
 """
 
 

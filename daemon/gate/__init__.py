@@ -1,0 +1,1 @@
+"""The gate: a candidate and what serves, measured over the path that serves, judged, filed."""

@@ -1,0 +1,132 @@
+"""Who is held against whom on what: the candidate against what serves, and against the stock model where that says more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from daemon.engine.protocol import engine_options
+from daemon.evaluation.plan import EvaluationPlan, EvaluationRequest, plan_evaluation, plan_for
+from daemon.gate.options import EMBEDDED_SPEECH
+from daemon.registry.naming import is_version_name
+from daemon.registry.serving import adapter_identity, model_name
+from medasr.errors import ConfigurationError, ModelError
+from medasr.gate import BASE, GENERAL, MEDICAL, SERVING
+from medasr.speech_sets import UNLIKE, path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from daemon.config import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairing:
+    """One comparison to be made."""
+
+    set: str  #: MEDICAL or GENERAL
+    against: str  #: SERVING or BASE
+    other: EvaluationPlan
+    candidate: EvaluationPlan
+    left_out: frozenset[str]  #: ids that do not count, since the other model has learned from them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """All comparisons of a candidate."""
+
+    candidate: str  #: the version's name
+    incumbent_sha256: str  #: of the adapter that serves; empty for stock weights
+    identical: bool  #: the candidate serves already: there is nothing to compare
+    pairings: tuple[Pairing, ...]
+    heard: int  #: utterances of the medical set that the candidate has learned from
+    notes: tuple[str, ...]
+
+
+def plan_contest(config: Config, name: str) -> Contest:
+    """Settle who is measured on what.
+
+    Given a version's name, the beginning of its hash, or an alias. Raise ModelError when it is no version or belongs to another base
+    than what serves, and what :func:`plan_evaluation` raises.
+    """
+    own, serving = engine_options(config, name).model, engine_options(config).model
+    candidate = model_name(config, own)
+    if not is_version_name(candidate):
+        raise ModelError(f"the gate judges versions, and {name} is none; `medasrd models list` shows them")
+    if own.base != serving.base:
+        raise ModelError(
+            f"{candidate} belongs to {own.base}, and {serving.base} serves; the gate compares versions of one base"
+        )
+    incumbent = adapter_identity(serving)
+    if adapter_identity(own) == incumbent:
+        return Contest(candidate=candidate, incumbent_sha256=incumbent, identical=True, pairings=(), heard=0, notes=())
+    notes: list[str] = []
+    plans = _sets(config, candidate)
+    if GENERAL not in plans:
+        notes.append(
+            "No general speech is configured (gate.general), so nobody knows whether other speech was forgotten."
+        )
+    pairings = [
+        *_medical(config, plans[MEDICAL], notes),
+        *(_general(config, plans[GENERAL], notes) if GENERAL in plans else ()),
+    ]
+    return Contest(
+        candidate=candidate,
+        incumbent_sha256=incumbent,
+        identical=False,
+        pairings=tuple(pairings),
+        heard=len(plans[MEDICAL].heard),
+        notes=tuple(notes),
+    )
+
+
+def _sets(config: Config, candidate: str) -> dict[str, EvaluationPlan]:
+    options = config.evaluation
+    if not options.dataset:
+        raise ConfigurationError(
+            "the gate has nothing to measure on; set evaluation.dataset, whose test part a new version must not have learned from"
+        )
+    request = EvaluationRequest(dataset=options.dataset, split=options.split, model=candidate)
+    plans = {MEDICAL: plan_evaluation(config, request)}
+    if source := config.gate.general:
+        embedded = source == EMBEDDED_SPEECH
+        request = EvaluationRequest(
+            dataset=str(path_of(UNLIKE)) if embedded else source,
+            split="all",
+            model=candidate,
+            name="general speech" if embedded else "",
+        )
+        plans[GENERAL] = plan_evaluation(config, request)
+    return plans
+
+
+def _medical(config: Config, candidate: EvaluationPlan, notes: list[str]) -> Iterator[Pairing]:
+    """Against what serves; where that has learned from too much of the test set, against the stock model."""
+    serving = plan_for(config, candidate, SERVING)
+    heard, total = len(serving.heard), len(serving.ids)
+    against, other, left_out = SERVING, serving, serving.heard
+    if heard and total - heard < config.gate.min_utterances:
+        against, other, left_out = BASE, plan_for(config, candidate, BASE), frozenset()
+        notes.append(
+            f"What serves has learned from {heard} of {total} test recordings, so it cannot be measured on them: the candidate is "
+            "held against the stock model there, and against what serves on general speech only."
+        )
+    elif heard:
+        notes.append(f"What serves has learned from {heard} of {total} test recordings; these are left out for both.")
+    yield Pairing(set=MEDICAL, against=against, other=other, candidate=candidate, left_out=left_out)
+
+
+def _general(config: Config, candidate: EvaluationPlan, notes: list[str]) -> Iterator[Pairing]:
+    """Against what serves, and against the stock model too: losses within the margin must not add up from version to version."""
+    serving = plan_for(config, candidate, SERVING)
+    left_out = candidate.heard | serving.heard
+    if left_out:
+        notes.append(
+            f"{len(left_out)} of {len(serving.ids)} recordings of general speech were learned from, and left out."
+        )
+    tuned = bool(serving.engine.model.adapter)
+    if not tuned or len(left_out) < len(serving.ids):
+        yield Pairing(set=GENERAL, against=SERVING, other=serving, candidate=candidate, left_out=left_out)
+    if tuned:
+        base = plan_for(config, candidate, BASE)
+        yield Pairing(set=GENERAL, against=BASE, other=base, candidate=candidate, left_out=candidate.heard)
