@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from daemon.gate.options import EMBEDDED_SPEECH, Gate
+from daemon.learning.options import Learning, Training
 from daemon.sections import (
     Decode,
     Engine,
@@ -54,7 +55,9 @@ class Config(BaseSettings):
     outbox: Outbox = Outbox()
     jobs: Jobs = Jobs()
     evaluation: Evaluation = Evaluation()
+    training: Training = Training()
     gate: Gate = Gate()
+    learning: Learning = Learning()
     schedule: Schedule = Schedule()
     log: Log = Log()
 
@@ -126,6 +129,11 @@ def _absolute(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     evaluation = document.get("evaluation", {})
     if isinstance(evaluation, dict) and isinstance(source := evaluation.get("dataset"), str):
         document = {**document, "evaluation": {**evaluation, "dataset": _anchor_dataset(source, folder)}}
+    training = document.get("training", {})
+    if isinstance(training, dict):
+        sources = {name: training[name] for name in ("dataset", "reviewed") if isinstance(training.get(name), str)}
+        anchored = {name: _anchor_dataset(source, folder) for name, source in sources.items()}
+        document = {**document, "training": {**training, **anchored}}
     gate = document.get("gate", {})
     if isinstance(gate, dict) and isinstance(source := gate.get("general"), str) and source != EMBEDDED_SPEECH:
         document = {**document, "gate": {**gate, "general": _anchor_dataset(source, folder)}}

@@ -72,6 +72,11 @@ class Paths(Section):
         return self.state / "evaluations"
 
     @property
+    def trainings(self) -> Path:
+        """Trainings in progress, with their checkpoints, and the last one that ended."""
+        return self.state / "trainings"
+
+    @property
     def adapters(self) -> Path:
         """The versions' files, a folder each."""
         return self.state / "adapters"
@@ -263,6 +268,10 @@ class Schedule(Section):
     check: CrontabString = Field("45 3 * * 0", description="Check the database's integrity; damage shows in the log.")
     evaluate: CrontabString = Field(
         "30 4 * * 6", description="Evaluate the model that serves on evaluation.dataset, when one is set."
+    )
+    retrain: CrontabString = Field(
+        "0 20 * * 5",
+        description="Train a new version, when evaluation.dataset is set; it serves only if the gate finds it better.",
     )
 
 
