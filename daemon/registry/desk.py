@@ -37,6 +37,7 @@ ACTS: dict[str, frozenset[str]] = {
     "remove": frozenset({"name"}),
     "prune": frozenset({"keep"}),
     "redo": frozenset({"name"}),
+    "exported": frozenset({"name", "way"}),
 }
 
 

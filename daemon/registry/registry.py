@@ -203,6 +203,12 @@ class Registry:
             self._note(session, "redone", actor, version=_called(row, base_id), count=queued)
         return f"{queued} recording(s) wait to be transcribed again"
 
+    def exported(self, name: str, way: str, *, actor: str) -> str:
+        """Note that a version left this machine, and as what: ADAPTER, MERGED or HUB."""
+        with self.store.write() as session:
+            self._note(session, "version exported", actor, version=name, reason=way)
+        return name
+
     def _named(self, session: Session, name: str) -> AdapterRow | None:
         """The version that a name or an alias stands for; None for the stock weights."""
         if name == BASE:

@@ -91,6 +91,23 @@ def find_version(database: Path, identifier: str) -> Version | None:
     return _version(rows[0]) if rows else None
 
 
+def versions_on_the_shelf(database: Path) -> list[Version]:
+    """All versions whose files were not removed, by name."""
+    rows = _rows(database, f"SELECT {_COLUMNS} FROM adapters WHERE removed_at IS NULL ORDER BY name", ())  # noqa: S608
+    return [_version(row) for row in rows]
+
+
+def shelf_problems(config: Config, version: Version) -> list[str]:
+    """Hash every file of a version; return what differs from what was installed, in words."""
+    from medasr.whisper.manifest import verify_adapter
+
+    try:
+        verify_adapter(Path(_directory(config, version)))
+    except FatalError as error:
+        return [str(error)]
+    return []
+
+
 def model_name(config: Config, model: Model) -> str:
     """What a resolved model is called: its version, its base where it has no adapter, else the adapter's directory."""
     from medasr.packs import canonical_name

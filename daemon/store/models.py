@@ -123,6 +123,12 @@ def latest_verdict(session: Session, adapter_id: int, incumbent_id: int | None) 
     return session.scalar(query.order_by(GateVerdictRow.id.desc()).limit(1))
 
 
+def last_verdict(session: Session, adapter_id: int) -> GateVerdictRow | None:
+    """Return the gate's last word about a version, against whatever served then."""
+    query = select(GateVerdictRow).where(GateVerdictRow.adapter_id == adapter_id)
+    return session.scalar(query.order_by(GateVerdictRow.id.desc()).limit(1))
+
+
 def _settings(manifest: dict[str, Any]) -> Any:
     """What decides, beside the weights, what an adapter does."""
     return manifest.get("files", {}).get("adapter_config.json"), manifest.get("shortest_context")
