@@ -141,9 +141,9 @@ def _mix(speech: NDArray[np.float32], noise: NDArray[np.float32], decibels: floa
     return speech + noise * (ratio * 10 ** (-decibels / 20))
 
 
-def write(file: Path, samples: NDArray[np.float32], serial: int) -> None:
+def write(file: Path, samples: NDArray[np.float32], serial: int, compression: float = COMPRESSION) -> None:
     """Write Ogg/Opus; the stream gets our serial number in place of a random one, so that the bytes are the same again."""
-    soundfile.write(file, samples, RATE, format="OGG", subtype="OPUS", compression_level=COMPRESSION)
+    soundfile.write(file, samples, RATE, format="OGG", subtype="OPUS", compression_level=compression)
     data, start = bytearray(file.read_bytes()), 0
     while start < len(data):
         segments = data[start + 26]
