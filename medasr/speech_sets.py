@@ -10,7 +10,9 @@ from medasr.errors import ConfigurationError
 UNLIKE = "unlike"  #: speech unlike any training data; the gate's measure of general speech
 REHEARSAL = "rehearsal"  #: heard in training so that general speech is not forgotten; never measured on
 
-_NAMES = (REHEARSAL, UNLIKE)
+SYMPTOMS = "symptoms"  #: sentences of patients that teach the words of complaints
+
+_NAMES = (REHEARSAL, SYMPTOMS, UNLIKE)
 
 
 def path_of(name: str) -> Path:

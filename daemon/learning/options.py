@@ -23,14 +23,16 @@ class Training(Section):
     """How `medasrd train` and the learning cycle make a new version (docs/training.md)."""
 
     dataset: str = Field(
-        "", description="Recordings with their true text to learn from; empty for evaluation.dataset. Its part train is used."
+        "",
+        description="Recordings with their true text to learn from; empty for evaluation.dataset. Its part train is used.",
     )
     reviewed: str = Field(
         "",
         description="A manifest of your own recordings whose texts a person has corrected, learned from beside the dataset; empty for none.",
     )
     recipe: Literal["medasr", "notebook"] = Field(
-        "medasr", description="medasr: as the options below say. notebook: exactly what the notebook did, for comparison."
+        "medasr",
+        description="medasr: as the options below say. notebook: exactly what the notebook did, for comparison.",
     )
     precision: Literal["auto", "nf4", "bf16", "fp32"] = Field(
         "auto", description="Of the frozen weights; auto as model.precision: nf4 on CUDA, bf16 or fp32 on a CPU."
@@ -40,7 +42,10 @@ class Training(Section):
     rank: int = Field(16, ge=1, le=256, description="Of the adapter's matrices; its size grows with it.")
     batch_size: int = Field(8, ge=1, le=256, description="Of the shortest windows; fewer longer ones make a batch.")
     shortest_context: float = Field(
-        10.0, ge=5, le=30, description="The shortest window in seconds that is trained and served; 30 for full ones only."
+        10.0,
+        ge=5,
+        le=30,
+        description="The shortest window in seconds that is trained and served; 30 for full ones only.",
     )
     practice_share: float = Field(
         0.0, ge=0, le=5, description="Invented sentences of patients beside each recording of the dataset, an epoch."

@@ -27,14 +27,14 @@ from medasr.whisper.manifest import (
 
 if TYPE_CHECKING:
     from medasr.training.recipe import TrainingRecipe
-    from medasr.types import ModelVersion
+    from medasr.whisper.model import ModelOptions
 
 #: Packages that decide what is learned.
 _PACKAGES = ("medasr", "torch", "transformers", "peft", "bitsandbytes", "soxr", "silero-vad")
 
 
 def write_adapter(
-    folder: Path, tensors: Mapping[str, torch.Tensor], base: ModelVersion, recipe: TrainingRecipe, interpolation: float
+    folder: Path, tensors: Mapping[str, torch.Tensor], base_id: str, recipe: TrainingRecipe, interpolation: float
 ) -> None:
     """Write weights and configuration of an adapter, as they are served: f16, mixed with the base.
 
@@ -54,7 +54,7 @@ def write_adapter(
         lora_alpha=recipe.alpha,
         lora_dropout=recipe.dropout,
         target_modules=_targets(tensors),
-        base_model_name_or_path=hub_name(base.base_id),
+        base_model_name_or_path=hub_name(base_id),
         inference_mode=True,
     )
     config.save_pretrained(str(folder))
@@ -66,7 +66,7 @@ def write_adapter(
 def complete_adapter(
     folder: Path,
     *,
-    base: ModelVersion,
+    base: ModelOptions,
     recipe: TrainingRecipe,
     heard: Heard,
     dataset: Mapping[str, Any],
@@ -99,7 +99,7 @@ def complete_adapter(
 
 def hub_name(base_id: str) -> str:
     """The base's name on the model hub, for those who load the adapter elsewhere; a directory's as it is."""
-    return PACKS[base_id].hub.repository if base_id in PACKS else base_id.split("@")[0]
+    return PACKS[base_id].hub.repository if base_id in PACKS else base_id.split("@", maxsplit=1)[0]
 
 
 def _targets(tensors: Mapping[str, torch.Tensor]) -> list[str]:

@@ -18,6 +18,13 @@ _METRICS = {
     "general_wer": "normalized WER on other speech",
 }
 
+_LIMITS = (
+    "It was tuned for short complaints of patients in English. Other languages, dictation and long conversations were only watched not "
+    "to become worse. Drug names are the hardest words for the base model and stay so. It can write what nobody said, as every such "
+    "model: a person has to check what matters. The files `heard.json` and `medasr.json` tell, as hashes, from what it learned: it "
+    "must not be measured on that."
+)
+
 
 def model_card(manifest: AdapterManifest, base: str) -> str:
     """The card as Markdown with the header that model hubs read."""
@@ -26,6 +33,18 @@ def model_card(manifest: AdapterManifest, base: str) -> str:
         "full windows of 30 s"
         if manifest.audio_context == "full"
         else f"windows from {manifest.shortest_context:g} s to 30 s: feed it only as long a window as the speech needs"
+    )
+    learned = (
+        f"{data.get('source', 'an unnamed dataset')}: {data.get('examples', '?')} recordings, "
+        f"{data.get('minutes', 0):.1f} minutes, split {data.get('split', '?')}"
+    )
+    beside = (
+        f"{data.get('practice', 0)} invented sentences spoken by machines, {data.get('rehearsal', 0)} recordings of other "
+        "speech for which the base model's own output was the aim"
+    )
+    trained = (
+        f"{recipe.get('name')}: rank {recipe.get('rank')}, learning rate {recipe.get('learning_rate')}, "
+        f"{data.get('epochs', recipe.get('epochs'))} epochs, interpolation with the base {data.get('interpolation')}"
     )
     lines = [
         "---",
@@ -38,21 +57,15 @@ def model_card(manifest: AdapterManifest, base: str) -> str:
         f"# A LoRA adapter for {base}, trained with medasr",
         "",
         f"- **Made** {manifest.created_at}, seed {manifest.seed}",
-        f"- **Learned from** {data.get('source', 'an unnamed dataset')}: {data.get('examples', '?')} recordings, "
-        f"{data.get('minutes', 0):.1f} minutes, split {data.get('split', '?')}",
-        f"- **Beside them** {data.get('practice', 0)} invented sentences spoken by machines, {data.get('rehearsal', 0)} recordings of other "
-        "speech for which the base model's own output was the aim",
+        f"- **Learned from** {learned}",
+        f"- **Beside them** {beside}",
         f"- **Windows** {windows}",
-        f"- **Recipe** {recipe.get('name')}: rank {recipe.get('rank')}, learning rate {recipe.get('learning_rate')}, "
-        f"{data.get('epochs', recipe.get('epochs'))} epochs, interpolation with the base {data.get('interpolation')}",
+        f"- **Recipe** {trained}",
         "",
         *_table(manifest.metrics),
         "## Limits",
         "",
-        "It was tuned for short complaints of patients in English. Other languages, dictation and long conversations were only watched "
-        "not to become worse. Drug names are the hardest words for the base model and stay so. It can write what nobody said, "
-        "as every such model: a person has to check what matters. The files `heard.json` and `medasr.json` tell, as hashes, from what it "
-        "learned: it must not be measured on that.",
+        _LIMITS,
         "",
     ]
     return "\n".join(lines)

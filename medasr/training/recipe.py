@@ -14,7 +14,9 @@ class TrainingRecipe:
     """Hyper-parameters; docs/training.md gives the reasons for the defaults."""
 
     name: str = "medasr"
-    precision: Literal["auto", "nf4", "bf16", "fp32"] = "auto"  #: of the frozen base weights; the adapter's are always fp32
+    precision: Literal["auto", "nf4", "bf16", "fp32"] = (
+        "auto"  #: of the frozen base weights; the adapter's are always fp32
+    )
     epochs: int = 4
     learning_rate: float = 5e-4
     warmup_share: float = 0.1  #: of all steps; then it falls linearly to zero
@@ -30,8 +32,12 @@ class TrainingRecipe:
     join_share: float = 0.25  #: of the examples, which are joined with others into one window with several segments
     empty_share: float = 0.05  #: of the examples beside them: noise without speech, and no text
     practice_share: float = 0.0  #: of the examples beside them: invented sentences of patients, spoken by machines
-    rehearsal_share: float = 0.0  #: of the examples beside them: other speech, for which the base model's own output is the aim
-    teacher_share: float = 0.5  #: of the loss on rehearsed speech that counts how sure the base was, not only what it wrote
+    rehearsal_share: float = (
+        0.0  #: of the examples beside them: other speech, for which the base model's own output is the aim
+    )
+    teacher_share: float = (
+        0.5  #: of the loss on rehearsed speech that counts how sure the base was, not only what it wrote
+    )
     term_weight: float = 1.0  #: how much more the loss of a medical term's tokens counts
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
     noise_share: float = 0.5  #: of the examples, to which noise is added

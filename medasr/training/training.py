@@ -29,10 +29,11 @@ from medasr.whisper.transcriber import load_transcriber
 if TYPE_CHECKING:
     import torch
 
+    from medasr.training.checkpoint import Checkpoint
     from medasr.training.examples import Example
+    from medasr.training.lessons import Lesson
     from medasr.training.recipe import TrainingRecipe
-    from medasr.types import ModelVersion
-    from medasr.whisper.model import ModelOptions
+    from medasr.whisper.model import LoadedModel, ModelOptions
 
 #: A checkpoint is written at the end of each epoch, and after so many seconds without one.
 CHECKPOINT_SECONDS = 120.0
@@ -111,18 +112,20 @@ class _Progress:
         return cls(**{**state, "trials": trials, "base": base})
 
 
-def train(task: TrainingTask, folder: Path, listener: Listener) -> Candidate:
-    """Train until the candidate is complete in ``folder/candidate``.
+def train(task: TrainingTask, folder: Path, listener: Listener, *, parts: int = 1) -> Candidate:
+    """Train until the candidate is complete in ``folder/candidate``; ``parts`` is into how many pieces batches are cut at least.
 
     Raise SteppedAside when the listener asked for room, TrainingError when nothing can come of it, ModelError when the base cannot
     be loaded. Whatever ends it, the same call goes on from the last complete checkpoint; what has a candidate is not done again.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return _Training(task, folder, listener).run()
+    return _Training(task, folder, listener, parts).run()
 
 
 class _Training:
-    def __init__(self, task: TrainingTask, folder: Path, listener: Listener) -> None:
+    def __init__(self, task: TrainingTask, folder: Path, listener: Listener, parts: int) -> None:
+        self._parts = parts
+        self._pace = 0.0
         self._task = task
         self._recipe = task.recipe
         self._folder = folder
@@ -136,27 +139,43 @@ class _Training:
             self._progress = _Progress.from_json(checkpoint.state)
         if self._task.validation and self._progress.base is None:
             self._progress.base = self._measure(None)
-        model = load_model(replace(self._task.model, precision=self._recipe.precision))
+        if not self._ended:
+            self._optimize(checkpoint)
+        return self._finish()
+
+    @property
+    def _ended(self) -> bool:
+        """Whether all epochs are made, or so many brought nothing better that no more are."""
+        progress = self._progress
+        if progress.epoch >= self._recipe.epochs:
+            return True
+        if progress.base is None or not progress.trials:
+            return False
+        return progress.epoch - choose(progress.base, progress.trials).epoch >= self._recipe.patience
+
+    def _optimize(self, checkpoint: Checkpoint | None) -> None:
+        model = self._load()
         notation = notation_of(model, self._task.language, self._task.find_terms, self._recipe.term_weight)
-        lessons = ()
+        lessons: Sequence[Lesson] = ()
         if self._recipe.rehearsal_share and self._task.rehearsal:
             lessons = write_lessons(
                 model, self._task.rehearsal, notation, lambda done, of: self._listener.on_phase("rehearsal", done, of)
             )
-            # Weights that were packed for inference do not train any more (bitsandbytes on a CPU).
-            model = load_model(replace(self._task.model, precision=self._recipe.precision)) if _packs(model) else model
+            if _is_packed(model):
+                model = self._load()
         material = Material(examples=self._task.examples, practice=self._task.practice, lessons=lessons)
         plans = [draw_epoch(material, self._recipe, epoch) for epoch in range(self._recipe.epochs)]
         trainee = make_trainee(model, self._recipe, steps=sum(map(len, plans)))
         if checkpoint:
             restore(trainee, checkpoint)
-        base = model.version
-        while self._progress.epoch < len(plans) and not self._worn_out():
-            self._epoch(trainee, plans[self._progress.epoch], notation, base)
-        del trainee, model
-        return self._finish(base)
+        trainee.parts = max(trainee.parts, self._parts)
+        while not self._ended:
+            self._epoch(trainee, plans[self._progress.epoch], notation)
 
-    def _epoch(self, trainee: Trainee, plan: Sequence[Sequence[Draft]], notation: Notation, base: ModelVersion) -> None:
+    def _load(self) -> LoadedModel:
+        return load_model(replace(self._task.model, precision=self._recipe.precision))
+
+    def _epoch(self, trainee: Trainee, plan: Sequence[Sequence[Draft]], notation: Notation) -> None:
         """Take the steps that are left of an epoch, then try what came of it."""
         progress = self._progress
         while progress.batch < len(plan):
@@ -174,36 +193,36 @@ class _Training:
                 self._save(trainee)
         progress.epoch, progress.batch = progress.epoch + 1, 0
         self._keep_epoch(trainee, progress.epoch)
-        self._try(adapter_tensors(trainee), progress.epoch, base)
+        self._try(adapter_tensors(trainee), progress.epoch)
         self._save(trainee)
 
     def _seconds_a_step(self, began: float) -> float:
         """A running mean: windows differ in length by three."""
         last = time.monotonic() - began
-        self._pace = 0.9 * getattr(self, "_pace", last) + 0.1 * last
+        self._pace = 0.9 * (self._pace or last) + 0.1 * last
         return self._pace
 
-    def _try(self, tensors: Mapping[str, torch.Tensor], epoch: int, base: ModelVersion) -> None:
+    def _try(self, tensors: Mapping[str, torch.Tensor], epoch: int) -> None:
         """Decode validation with the adapter of an epoch, mixed with the base in the ways that the recipe names."""
         if self._task.validation is None or self._progress.base is None:
             return
         folder = self._folder / "trial"
         for interpolation in self._recipe.interpolations:
-            write_adapter(folder, tensors, base, self._recipe, interpolation)
-            self._declare(folder, base)
+            write_adapter(folder, tensors, self._task.model.base_id, self._recipe, interpolation)
+            self._complete(folder, {}, {})
             trial = Trial(epoch=epoch, interpolation=interpolation, figures=self._measure(folder))
             self._progress.trials.append(trial)
             self._listener.on_trial(trial, self._progress.base)
         shutil.rmtree(folder)
 
-    def _declare(self, folder: Path, base: ModelVersion) -> None:
-        complete_adapter(
+    def _complete(self, folder: Path, facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> AdapterManifest:
+        return complete_adapter(
             folder,
-            base=base,
+            base=self._task.model,
             recipe=self._recipe,
             heard=self._task.heard,
-            dataset=self._task.dataset,
-            metrics={},
+            dataset=dict(self._task.dataset) | dict(facts),
+            metrics=metrics,
             now=datetime.now(UTC),
         )
 
@@ -213,13 +232,6 @@ class _Training:
         transcriber = load_transcriber(replace(self._task.model, adapter=adapter))
         name = "measuring the base" if adapter is None else "measuring the adapter"
         return measure(transcriber, self._task.validation, lambda done, of: self._listener.on_phase(name, done, of))
-
-    def _worn_out(self) -> bool:
-        """Whether so many epochs brought nothing better that no more are made."""
-        base, trials = self._progress.base, self._progress.trials
-        if base is None or not trials:
-            return False
-        return self._progress.epoch - choose(base, trials).epoch >= self._recipe.patience
 
     def _save(self, trainee: Trainee) -> None:
         now = time.monotonic()
@@ -232,24 +244,17 @@ class _Training:
 
         write_durably(self._folder / f"epoch-{epoch:02d}.safetensors", save(adapter_tensors(trainee)))
 
-    def _finish(self, base: ModelVersion) -> Candidate:
+    def _finish(self) -> Candidate:
         from safetensors.torch import load
 
         progress = self._progress
         chosen = self._chosen()
         tensors = load((self._folder / f"epoch-{chosen.epoch:02d}.safetensors").read_bytes())
         folder = self._folder / CANDIDATE
-        write_adapter(folder, tensors, base, self._recipe, chosen.interpolation)
+        write_adapter(folder, tensors, self._task.model.base_id, self._recipe, chosen.interpolation)
         facts = {"epochs": chosen.epoch, "interpolation": chosen.interpolation}
-        manifest = complete_adapter(
-            folder,
-            base=base,
-            recipe=self._recipe,
-            heard=self._task.heard,
-            dataset=dict(self._task.dataset) | facts,
-            metrics={"base": asdict(progress.base), "adapter": asdict(chosen.figures)} if progress.base else {},
-            now=datetime.now(UTC),
-        )
+        metrics = {"base": asdict(progress.base), "adapter": asdict(chosen.figures)} if progress.base else {}
+        manifest = self._complete(folder, facts, metrics)
         write_durably(self._folder / HISTORY, json.dumps(progress.as_json()).encode())
         return Candidate(
             folder=folder,
@@ -271,5 +276,6 @@ class _Training:
         return chosen
 
 
-def _packs(model: Any) -> bool:
+def _is_packed(model: LoadedModel) -> bool:
+    """Whether its weights were packed for inference, after which they train no more (bitsandbytes on a CPU)."""
     return model.version.precision == "nf4" and model.device.type == "cpu"

@@ -1,0 +1,220 @@
+"""From the configuration to what a training needs: data gathered and decoded, the base, and what trials are held against."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medasr.dataset.loading import load_dataset
+from medasr.errors import ConfigurationError, TrainingError, TrainingFailure
+from medasr.lexicon import find, load_lexicon
+from medasr.packs import locate
+from medasr.speech import SpeechOptions
+from medasr.speech_sets import REHEARSAL, SYMPTOMS, path_of
+from medasr.text.normalizers import text_normalizer
+
+if TYPE_CHECKING:
+    from daemon.config import Config
+    from medasr.dataset.utterance import Dataset, Utterance
+    from medasr.training.examples import Example
+    from medasr.training.gathering import Gathered
+    from medasr.training.recipe import TrainingRecipe
+    from medasr.training.training import TrainingTask
+
+#: Hears what is being done, how much is done, and of how much.
+Progress = Callable[[str, int, int], None]
+
+#: Of the speech to be rehearsed, every so many is held back to see whether general speech is forgotten.
+_HELD_BACK_EVERY = 6
+SAMPLES = "samples"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRequest:
+    """What a training is asked to be; whatever is not said, the configuration says."""
+
+    dataset: str
+    split: str
+    recipe: TrainingRecipe
+
+
+def training_request(
+    config: Config, *, dataset: str | None = None, split: str | None = None, recipe: str | None = None
+) -> TrainingRequest:
+    """Complete a request from the configuration. Raise ConfigurationError when no dataset is named anywhere."""
+    from medasr.training.recipe import recipe_named
+
+    source = dataset or config.training.dataset or config.evaluation.dataset
+    if not source:
+        raise ConfigurationError(
+            "there is nothing to learn from; name a dataset with --dataset, or set evaluation.dataset (docs/dataset.md)"
+        )
+    options = config.training
+    preset = recipe_named(recipe or options.recipe)
+    if preset.name == "medasr":
+        chosen = (
+            *("precision", "epochs", "learning_rate", "rank", "batch_size", "shortest_context"),
+            *("practice_share", "rehearsal_share"),
+        )
+        preset = replace(preset, alpha=2 * options.rank, **{name: getattr(options, name) for name in chosen})
+    return TrainingRequest(
+        dataset=source, split=split or config.evaluation.split, recipe=replace(preset, seed=options.seed)
+    )
+
+
+def training_key(config: Config, request: TrainingRequest, dataset: Dataset) -> str:
+    """What makes an interrupted training the same one, 32 hex digits."""
+    base = locate(config.paths.models, config.model.base)
+    parts: list[Any] = [
+        base.weights_sha256,
+        dataset.sha256,
+        request.split,
+        asdict(request.recipe),
+        config.training.reviewed,
+        config.speech.model_dump(mode="json"),
+        config.model.language,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def load_training_dataset(config: Config, request: TrainingRequest, progress: Progress) -> Dataset:
+    """The dataset of a request; raise DatasetError when it cannot be read."""
+    return load_dataset(
+        request.dataset,
+        cache=config.paths.datasets,
+        progress=lambda done, of: progress("reading the dataset", done, of or 0),
+    )
+
+
+def prepare_task(
+    config: Config, request: TrainingRequest, dataset: Dataset, folder: Path, progress: Progress
+) -> TrainingTask:
+    """Gather, check and decode everything into ``folder``.
+
+    Raise TrainingError when the split leaks, or there is too little to learn from or to say; DatasetError and ModelError when data
+    or base cannot be read.
+    """
+    from medasr.training.gathering import Need, gather, require_enough, without_tested
+    from medasr.training.training import TrainingTask
+    from medasr.whisper.manifest import heard_of
+    from medasr.whisper.model import ModelOptions
+
+    lexicon = load_lexicon(config.lexicon.extra)
+    normalizer = text_normalizer(config.evaluation.normalizer)
+    gathered = gather(
+        dataset,
+        request.split,
+        normalizer,
+        workers=len(os.sched_getaffinity(0)),
+        progress=lambda done, of: progress("measuring the recordings", done, of or 0),
+    )
+    reviewed, utterances = _reviewed(config, progress)
+    further = without_tested(utterances, gathered)
+    need = Need(utterances=config.training.min_utterances, terms=config.training.min_terms)
+    require_enough([*gathered.train, *further], lexicon, need)
+    bench = _Bench(config=config, folder=folder / SAMPLES, progress=progress)
+    examples = bench.examples(dataset, gathered.train, "train")
+    if reviewed and further:
+        examples += bench.examples(reviewed, further, "reviewed")
+    if not examples:
+        raise TrainingError("nobody is heard to speak in the recordings to learn from", TrainingFailure.NO_DATA)
+    practice = bench.embedded(SYMPTOMS) if request.recipe.practice_share else []
+    rehearsal = bench.embedded(REHEARSAL)
+    base = locate(config.paths.models, config.model.base)
+    model = config.model
+    return TrainingTask(
+        model=ModelOptions(
+            path=base.path,
+            base_id=base.name,
+            base_revision=base.revision,
+            base_sha256=base.weights_sha256,
+            precision=model.precision,
+            device=model.device,
+            language=model.language,
+            threads=model.threads,
+        ),
+        recipe=request.recipe,
+        examples=examples,
+        practice=practice,
+        rehearsal=[one for place, one in enumerate(rehearsal) if place % _HELD_BACK_EVERY]
+        if request.recipe.rehearsal_share
+        else [],
+        validation=_validation(bench, gathered, rehearsal[::_HELD_BACK_EVERY]),
+        find_terms=lambda text: [(one.position, one.position + one.length) for one in find(lexicon, text)],
+        heard=heard_of(
+            [*gathered.train, *gathered.validate, *further, *(load_set(config, SYMPTOMS) if practice else ())]
+        ),
+        dataset=gathered.facts
+        | {
+            "reviewed": len(further),
+            "practice": len(practice),
+            "rehearsal": len(rehearsal) if request.recipe.rehearsal_share else 0,
+            "minutes": round(sum(one.seconds for one in examples) / 60, 1),
+        },
+        language=model.language,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bench:
+    """Where recordings are decoded to, and what decides how their speech is found."""
+
+    config: Config
+    folder: Path
+    progress: Progress
+
+    def examples(self, dataset: Dataset, utterances: Sequence[Utterance], name: str) -> list[Example]:
+        from medasr.training.examples import read_examples
+
+        found, _ = read_examples(
+            dataset,
+            [one.id for one in utterances],
+            self.folder / name,
+            SpeechOptions(**self.config.speech.model_dump()),
+            lambda done, of: self.progress("finding speech", done, of),
+        )
+        return found
+
+    def embedded(self, name: str) -> list[Example]:
+        """A set of speech that comes with medasr; it is in English, so it serves no other language."""
+        if self.config.model.language != "en":
+            return []
+        dataset = load_set(self.config, name)
+        return self.examples(dataset, list(dataset), name)
+
+
+def load_set(config: Config, name: str) -> Dataset:
+    """A set of speech that comes with medasr."""
+    return load_dataset(str(path_of(name)), cache=config.paths.datasets)
+
+
+def _reviewed(config: Config, progress: Progress) -> tuple[Dataset | None, list[Utterance]]:
+    """Recordings whose texts a person corrected, where there are any; what a machine wrote alone is never learned from."""
+    if not config.training.reviewed:
+        return None, []
+    dataset = load_dataset(
+        config.training.reviewed,
+        cache=config.paths.datasets,
+        progress=lambda done, of: progress("reading what was reviewed", done, of or 0),
+    )
+    return dataset, list(dataset)
+
+
+def _validation(bench: _Bench, gathered: Gathered, general: Sequence[Example]) -> Any:
+    """What trials are held against; None where nothing was held back for it."""
+    from medasr.training.trial import Validation
+
+    if not gathered.validate:
+        return None
+    return Validation(
+        examples=bench.examples(gathered.dataset, gathered.validate, "validate"),
+        general=general,
+        normalizer=text_normalizer(bench.config.evaluation.normalizer),
+        lexicon=load_lexicon(bench.config.lexicon.extra),
+        batch_size=bench.config.model.batch_size,
+    )

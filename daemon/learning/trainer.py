@@ -1,0 +1,137 @@
+"""A training's own process: ``python -P -m daemon.learning.trainer``.
+
+It reads its order as one line of JSON, trains at low priority, and tells how it goes (:mod:`daemon.learning.news`). It ends as soon as
+its standard input does, which is when its parent ends; what it has done so far lies in its checkpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from daemon.config import Config
+from daemon.evaluation.courtesy import stand_back
+from daemon.learning.news import Aside, Done, News, Phase, Refused, Step, Tried, encode_news
+from daemon.learning.task import TrainingRequest, load_training_dataset, prepare_task
+from medasr.errors import MedasrError, TrainingError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from medasr.training.trial import Figures, Trial
+
+#: Below the service's own processes.
+NICE = 10
+#: The first process that the kernel may end when memory runs out.
+_OOM_SCORE = 800
+
+
+def main() -> None:
+    """Train what the order says."""
+    os.umask(0o077)
+    os.nice(NICE)
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE), encoding="ascii")
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print what they like, and some of it is speech
+    order = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        _train(order, out)
+    except MedasrError as error:
+        failure = str(error.failure) if isinstance(error, TrainingError) else None
+        _say(
+            out,
+            Refused(error=type(error).__name__, message=str(error), exit_code=error.exit_code, failure=failure),
+        )
+    except OSError as error:
+        told = TransientError(f"the training met an error of the system ({error.strerror}); make room and try again")
+        _say(out, Refused(error="TransientError", message=str(told), exit_code=told.exit_code, failure="DISK"))
+
+
+def _train(order: dict[str, Any], out: BinaryIO) -> None:
+    from medasr.training.curve import draw_curve
+    from medasr.training.recipe import TrainingRecipe
+    from medasr.training.training import HISTORY, SteppedAside, train
+
+    config = Config(**order["config"])
+    request = TrainingRequest(
+        dataset=order["dataset"], split=order["split"], recipe=TrainingRecipe(**_tuples(order["recipe"]))
+    )
+    folder = Path(order["folder"])
+    told = _Teller(out, _aside(config, any_time=order["any_time"]))
+    dataset = load_training_dataset(config, request, told.on_phase)
+    task = prepare_task(config, request, dataset, folder, told.on_phase)
+    try:
+        candidate = train(task, folder, told, parts=order["parts"])
+    except SteppedAside:
+        _say(out, Aside())
+        return
+    draw_curve(folder / HISTORY, folder / "curve.png")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    _say(
+        out,
+        Done(
+            folder=str(candidate.folder),
+            epoch=candidate.chosen.epoch,
+            interpolation=candidate.chosen.interpolation,
+            seconds=candidate.seconds,
+            peak_memory=peak,
+        ),
+    )
+
+
+def _aside(config: Config, *, any_time: bool) -> Callable[[], bool]:
+    """Whether to make room now: for recordings, where they come first, and outside the hours."""
+    waiting = stand_back(config)
+
+    def must_step_aside() -> bool:
+        closed = not any_time and not config.learning.is_open(datetime.now().astimezone().time())
+        return closed or (config.learning.recordings_first and waiting())
+
+    return must_step_aside
+
+
+class _Teller:
+    """Passes on what a training tells its listener."""
+
+    def __init__(self, out: BinaryIO, must_step_aside: Callable[[], bool]) -> None:
+        self._out = out
+        self.must_step_aside = must_step_aside
+
+    def on_phase(self, name: str, done: int, total: int) -> None:
+        _say(self._out, Phase(name=name, done=done, total=total))
+
+    def on_step(self, step: int, steps: int, loss: float, seconds_left: float) -> None:
+        _say(self._out, Step(step=step, steps=steps, loss=loss, seconds_left=seconds_left))
+
+    def on_trial(self, trial: Trial, base: Figures) -> None:
+        figures, before = asdict(trial.figures), asdict(base)
+        _say(self._out, Tried(epoch=trial.epoch, interpolation=trial.interpolation, figures=figures, base=before))
+
+
+def _tuples(recipe: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
+
+
+def _say(out: BinaryIO, news: News) -> None:
+    out.write(encode_news(news))
+
+
+def _end_with_parent() -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
