@@ -16,9 +16,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from daemon.crontab import DISABLED, parse_crontab
-from daemon.evaluation.process import INTERRUPTED, STORED, EvaluationProcess
-from daemon.store import evaluations, migration, slots
+from daemon.store import evaluations, learning, migration, slots
 from daemon.store.connection import Store, damage
+from daemon.task import EVALUATION, INTERRUPTED, LEARNING, STORED, TaskProcess
 from medasr.errors import MedasrError
 
 if TYPE_CHECKING:
@@ -31,22 +31,25 @@ LOOK_BACK = timedelta(days=32)
 
 
 class Schedule:
-    """Runs the configured tasks in a thread of its own, one at a time."""
+    """Runs the configured tasks one at a time in a thread of its own; learning, which takes hours, in another."""
 
     def __init__(self, config: Config, store: Store, now: Callable[[], datetime]) -> None:
         self._config = config
         self._store = store
         self._now = now
         self._scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(1)},
+            # What takes hours must not hold up the nightly backup.
+            executors={name: ThreadPoolExecutor(1) for name in ("default", "retrain")},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
-        self._evaluation = EvaluationProcess(config)
+        self._evaluation = TaskProcess(config, EVALUATION)
+        self._learning = TaskProcess(config, LEARNING)
         self._tasks: dict[str, tuple[CronTrigger, Callable[[], str]]] = {}
         for name, expression, task in (
             ("backup", config.schedule.backup, self._backup),
             ("check", config.schedule.check, self._check),
             ("evaluate", config.schedule.evaluate if config.evaluation.dataset else DISABLED, self._evaluate),
+            ("retrain", config.schedule.retrain if learns(config) else DISABLED, self._retrain),
         ):
             if expression != DISABLED:
                 self._tasks[name] = (trigger(expression), task)
@@ -54,14 +57,16 @@ class Schedule:
     def start(self) -> None:
         """Begin; a slot that was missed while no daemon ran, or interrupted by its end, is made up for at once."""
         for name, (when, _) in self._tasks.items():
-            self._scheduler.add_job(self._fire, when, args=[name], id=name)
+            executor = "retrain" if name == "retrain" else "default"
+            self._scheduler.add_job(self._fire, when, args=[name], id=name, executor=executor)
             if self._missed(name):
-                self._scheduler.add_job(self._fire, args=[name])
+                self._scheduler.add_job(self._fire, args=[name], executor=executor)
         self._scheduler.start()
 
     def stop(self) -> None:
-        """End; a task in flight is waited for, but for an evaluation, which goes on after the next start."""
+        """End; a task in flight is waited for, but evaluating and learning go on after the next start."""
         self._evaluation.stop()
+        self._learning.stop()
         self._scheduler.shutdown(wait=True)
 
     def _fire(self, name: str) -> None:
@@ -103,6 +108,13 @@ class Schedule:
                 return STORED
         return self._evaluation.run()
 
+    def _retrain(self) -> str:
+        """Learn in a process of its own; what a crash left unnoted, though the run had ended, is not done again."""
+        with self._store.read() as session:
+            run = slots.last(session, "retrain")
+            ended = learning.ended_since(session, run.started_at) if run is not None else None
+        return str(ended) if ended is not None else self._learning.run()
+
     def _backup(self) -> str:
         backups = self._config.paths.backups
         migration.sweep(backups, self._now())
@@ -116,6 +128,11 @@ class Schedule:
         if problems:
             logger.error("the database is damaged", extra={"count": len(problems)})
         return "DAMAGED" if problems else "OK"
+
+
+def learns(config: Config) -> bool:
+    """Whether there is anything to learn from by schedule."""
+    return bool(config.evaluation.dataset)
 
 
 def trigger(expression: str) -> CronTrigger:

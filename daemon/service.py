@@ -27,6 +27,7 @@ from daemon.engine.protocol import EngineOptions, engine_options
 from daemon.evaluation import filing
 from daemon.gate import filing as gate_filing
 from daemon.intake.reception import Intake
+from daemon.learning import record
 from daemon.operations import Operations
 from daemon.outbox import Folder
 from daemon.registry import desk
@@ -240,6 +241,7 @@ class Service:
             "retry": then_wake(operations.retry),
             "release": then_wake(operations.release),
             "cancel": then_wake(operations.cancel),
+            **record.handlers(self.store),
             **desk.handlers(Registry(config=self.config, store=self.store, now=utc_now, on_change=self._on_promotion)),
             filing.VERB: lambda key, actor: filing.store_report(self.config, self.store, key, actor=actor),
             gate_filing.VERB: lambda key, actor: gate_filing.store_verdict(self.config, self.store, key, actor=actor),

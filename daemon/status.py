@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.intake.names import printable_name
 from daemon.report.alarms import alarm_document, current_alarms
 from daemon.report.words import alarm_sentence
-from daemon.store.measurements import failed_schedule, served_measurements
+from daemon.store.measurements import failed_schedule, last_learning, served_measurements
 from daemon.store.states import JobState, job_counts
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.intake.reception import IntakeStatus
     from daemon.report.alarms import Alarm
+    from daemon.store.measurements import LastLearning
 
 #: Names listed at most; all are counted.
 LISTED = 20
@@ -30,14 +31,17 @@ def status_document(
     free = shutil.disk_usage(config.paths.state).free
     alarms = current_alarms(served_measurements(config.paths.database), config.evaluation)
     enough = free >= config.intake.min_free_bytes
+    learning = last_learning(config.paths.database)
     return {
         "daemon": daemon,
         "jobs": {str(state): counts[state] for state in JobState},
         "inbox": _inbox_part(config, intake),
         "disk": {"free_bytes": free, "enough": enough},
+        "learning": vars(learning) | {"started_at": learning.started_at.isoformat()} if learning else None,
         "alarms": [alarm_document(alarm) for alarm in alarms],
         "attention": [
             *attention(counts, daemon, intake, enough_space=enough),
+            *_learning_trouble(learning),
             *accuracy(alarms, failed_schedule(config.paths.database) if config.evaluation.dataset else None),
         ],
     }
@@ -49,6 +53,12 @@ def accuracy(alarms: Sequence[Alarm], failed: str | None) -> list[str]:
     if failed:
         found.append(f"the scheduled evaluation failed ({failed}); `medasrd evaluate` says why")
     return found
+
+
+def _learning_trouble(learning: LastLearning | None) -> list[str]:
+    if learning is None or learning.state != "failed":
+        return []
+    return [f"the last training failed ({learning.reason}); `medasrd learn --now` says why"]
 
 
 def _inbox_part(config: Config, intake: IntakeStatus | None) -> dict[str, Any]:

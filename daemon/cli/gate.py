@@ -48,7 +48,7 @@ def run(config: Config, version: str, as_json: bool) -> None:
     if as_json:
         print_json(verdict_document(stored))
     else:
-        _print(stored, limit=5)
+        print_verdict(stored, limit=5)
     if stored.verdict.failed:
         sys.exit(REJECTED)
 
@@ -68,7 +68,7 @@ def show(config: Config, identifier: str, limit: int, as_json: bool) -> None:
     if as_json:
         print_json(verdict_document(stored))
     else:
-        _print(stored, limit=limit)
+        print_verdict(stored, limit=limit)
 
 
 @gate.command(name="list")
@@ -108,7 +108,8 @@ def incumbent_name(stored: StoredVerdict) -> str:
     return stored.incumbent or f"{stored.base_id}, stock"
 
 
-def _print(stored: StoredVerdict, limit: int) -> None:
+def print_verdict(stored: StoredVerdict, limit: int) -> None:
+    """Show a verdict with its checks and figures, and so many of the utterances that changed most."""
     verdict = stored.verdict
     line(f"{verdict.decision}: {stored.candidate} against {incumbent_name(stored)}", style="bold")
     line(f"verdict {stored.id} of {local(stored.created_at)[:16]}")

@@ -25,7 +25,7 @@ _ALTERED = 1
 
 @click.group()
 def models() -> None:
-    """Model weights and versions: which there are, and which serves."""
+    """Bases and versions: which there are, and which serves."""
 
 
 @models.command()

@@ -64,5 +64,14 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
     lines.append(("queue", f"{waiting} waiting, {counts['decoding'] + counts['transcribing']} in work"))
     words = {"done": "done", "needs_review": "to review", "no_speech": "without speech", "quarantined": "in quarantine"}
     lines.append(("ended", ", ".join(f"{counts[state]} {word}" for state, word in words.items())))
+    if learning := document.get("learning"):
+        since = local(datetime.fromisoformat(learning["started_at"]))
+        how = (
+            f", step {learning['step']} of {learning['steps']}"
+            if learning["state"] == "training" and learning["step"]
+            else ""
+        )
+        why = f" ({learning['reason']})" if learning["reason"] else ""
+        lines.append(("learning", f"{learning['state']}{how}{why}, begun {since}"))
     lines.append(("disk", f"{document['disk']['free_bytes'] / 2**30:.1f} GiB free"))
     return lines

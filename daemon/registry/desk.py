@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon import control, home
 from daemon.registry import shelf
-from medasr.errors import FatalError
+from medasr.errors import ConfigurationError, FatalError, MedasrError, StoreError, TransientError
 from medasr.packs import canonical_name, installed
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ ACTS: dict[str, frozenset[str]] = {
     "prune": frozenset({"keep"}),
     "redo": frozenset({"name"}),
     "exported": frozenset({"name", "way"}),
+}
+
+_ERRORS: dict[int, type[MedasrError]] = {
+    TransientError.exit_code: TransientError,
+    StoreError.exit_code: StoreError,
+    ConfigurationError.exit_code: ConfigurationError,
 }
 
 
@@ -66,6 +72,8 @@ def perform(config: Config, act: str, **arguments: Any) -> str:
     """Have an act of :data:`ACTS` done, and return what was done, in words. Raise what the registry raises."""
     try:
         return str(control.call(config.paths.state, VERB + act, json.dumps(arguments)))
+    except control.Refused as error:  # the same errors, whoever does it
+        raise _ERRORS.get(error.exit_code, FatalError)(str(error)) from None
     except ConnectionError:
         with alone(config) as registry:
             return _do(registry, act, arguments, control.user_name(os.getuid()))

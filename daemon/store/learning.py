@@ -109,6 +109,18 @@ def note(
         audit.record(session, now=now, actor=actor, action=f"learning-{state}", run=row.id)
 
 
+def ended_since(session: Session, moment: datetime) -> LearningState | None:
+    """How the scheduled run ended that was begun at or after a moment; None while none has."""
+    query = select(LearningRunRow.state).where(
+        LearningRunRow.trigger == "scheduled",
+        LearningRunRow.started_at >= moment,
+        LearningRunRow.ended_at.is_not(None),
+        LearningRunRow.state != LearningState.INTERRUPTED,
+    )
+    state = session.scalars(query.order_by(LearningRunRow.id.desc()).limit(1)).first()
+    return LearningState(state) if state else None
+
+
 def listing(session: Session, *, limit: int | None = None) -> Sequence[LearningRun]:
     """Runs, newest first."""
     query = (

@@ -72,3 +72,33 @@ def served_measurements(database: Path) -> list[Measurement]:
         )
         for number, at, recipe, scheduled, normalized_wer, mta, term_precision in rows
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastLearning:
+    """The newest run of the learning cycle, as far as `medasrd status` shows it."""
+
+    state: str
+    reason: str | None
+    started_at: datetime
+    step: int | None
+    steps: int | None
+
+
+def last_learning(database: Path) -> LastLearning | None:
+    """Given the path of a database of this revision, return the newest learning run; None when there was none."""
+    query = (
+        "SELECT state, reason, started_at, json_extract(detail, '$.step'), json_extract(detail, '$.steps') "
+        "FROM learning_runs ORDER BY id DESC LIMIT 1"
+    )
+    try:
+        with closing(sqlite3.connect(read_only_uri(database), uri=True, timeout=5.0)) as connection:
+            row = connection.execute(query).fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{database} cannot be read ({error}); `medasrd db check` says more") from error
+    if row is None:
+        return None
+    state, reason, started_at, step, steps = row
+    return LastLearning(
+        state=state, reason=reason, started_at=datetime.fromisoformat(started_at), step=step, steps=steps
+    )

@@ -19,7 +19,7 @@ from daemon.decode.host import DecodeServer
 from daemon.evaluation.courtesy import recordings_wait
 from daemon.evaluation.filing import file_report, save_report, store_leftovers
 from daemon.evaluation.plan import EvaluationPlan, EvaluationRequest, plan_evaluation
-from daemon.evaluation.process import INTERRUPTED, STORED, EvaluationProcess
+from daemon.task import EVALUATION, INTERRUPTED, STORED, TaskProcess
 from daemon.evaluation.run import ATTEMPTS, Workbench, run_evaluation
 from daemon.store import evaluations
 from daemon.store.connection import Store
@@ -360,7 +360,7 @@ class TestScheduledProcess:
         del tiny_whisper
         config = write_config(home, evaluation={"dataset": str(consultations), "split": "all"})
         homes.prepare(config)
-        assert EvaluationProcess(config).run() == STORED
+        assert TaskProcess(config, EVALUATION).run() == STORED
         store = Store(config.paths.database, writable=False)
         with store.read() as session:
             assert [one.trigger for one in evaluations.summaries(session)] == ["scheduled"]
@@ -369,10 +369,10 @@ class TestScheduledProcess:
     def test_its_errors_are_codes(self, home: Path) -> None:
         config = write_config(home, evaluation={"dataset": "/nowhere"})
         homes.prepare(config)
-        assert EvaluationProcess(config).run() == "DatasetError"
+        assert TaskProcess(config, EVALUATION).run() == "DatasetError"
 
     def test_the_end_of_the_daemon_ends_it(self, config: Config) -> None:
-        process = EvaluationProcess(config, command=("sleep", "600"))
+        process = TaskProcess(config, command=("sleep", "600"))
         ended: list[str] = []
         thread = threading.Thread(target=lambda: ended.append(process.run()))
         thread.start()

@@ -218,7 +218,7 @@ class TestEvaluations:
     @pytest.fixture
     def measuring(self, monkeypatch: pytest.MonkeyPatch) -> Measuring:
         measuring = Measuring([])
-        monkeypatch.setattr(clock, "EvaluationProcess", lambda config: measuring)
+        monkeypatch.setattr(clock, "TaskProcess", lambda config, command: measuring)
         return measuring
 
     @pytest.fixture

@@ -1,4 +1,4 @@
-"""The daemon's side of the scheduled evaluation: one process, which can be ended at any time and goes on later."""
+"""The daemon's side of a scheduled task that is a process of its own: it can be ended at any time and goes on later."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from daemon.config import Config
 
-COMMAND = (sys.executable, "-P", "-m", "daemon.evaluation.child")
+EVALUATION = (sys.executable, "-P", "-m", "daemon.evaluation.child")
+LEARNING = (sys.executable, "-P", "-m", "daemon.learning.child")
 
 #: The process ended without an answer: the daemon stops, or somebody killed it. It goes on where it was.
 INTERRUPTED = "INTERRUPTED"
 STORED = "OK"
 
 
-class EvaluationProcess:
+class TaskProcess:
     """Starts the process and waits for it; :meth:`stop` may come from another thread."""
 
-    def __init__(self, config: Config, command: Sequence[str] = COMMAND) -> None:
+    def __init__(self, config: Config, command: Sequence[str]) -> None:
         self._config = config
         self._command = tuple(command)
         self._lock = threading.Lock()
@@ -30,7 +31,7 @@ class EvaluationProcess:
         self._stopped = False
 
     def run(self) -> str:
-        """Evaluate, however long it takes; return OK, the class of the error, or INTERRUPTED."""
+        """Do the task, however long it takes; return its outcome (OK where it names none), the class of the error, or INTERRUPTED."""
         with self._lock:
             if self._stopped:
                 return INTERRUPTED
@@ -51,7 +52,7 @@ class EvaluationProcess:
         if not answer:
             return INTERRUPTED
         said = json.loads(answer)
-        return str(said["error"]) if "error" in said else STORED
+        return str(said.get("error") or said.get("outcome") or STORED)
 
     def stop(self) -> None:
         """End the process, now and for good."""
