@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 #: What the control socket calls an act: this and the act's name.
 VERB = "models-"
 
-#: The acts, with the arguments that each takes.
-ACTS: dict[str, frozenset[str]] = {
-    "register": frozenset({"name", "base_id", "origin"}),
-    "promote": frozenset({"name", "force", "reason", "trigger"}),
-    "rollback": frozenset(),
-    "pin": frozenset(),
-    "unpin": frozenset(),
-    "remove": frozenset({"name"}),
-    "prune": frozenset({"keep"}),
-    "redo": frozenset({"name"}),
-    "exported": frozenset({"name", "way"}),
+#: The acts, with the arguments that each takes and their types.
+ACTS: dict[str, dict[str, type]] = {
+    "register": {"name": str, "base_id": str, "origin": str},
+    "promote": {"name": str, "force": bool, "reason": str, "trigger": str},
+    "rollback": {},
+    "pin": {},
+    "unpin": {},
+    "remove": {"name": str},
+    "prune": {"keep": int},
+    "redo": {"name": str},
+    "exported": {"name": str, "way": str},
 }
 
 _ERRORS: dict[int, type[MedasrError]] = {
@@ -105,7 +105,8 @@ def alone(config: Config) -> Iterator[Registry]:
 
 
 def _do(registry: Registry, act: str, arguments: dict[str, Any], actor: str) -> str:
-    if arguments.keys() - ACTS[act]:
+    types = ACTS[act]
+    if arguments.keys() != types.keys() or not all(isinstance(arguments[key], types[key]) for key in types):
         raise FatalError(f"the registry does not know this way to {act}; are command and daemon the same version?")
     return str(getattr(registry, act)(**arguments, actor=actor))
 

@@ -56,7 +56,8 @@ def queue_again(session: Session, base_id: str, adapter_sha256: str, *, actor: s
 
     Return how many.
     """
-    last_job = select(func.max(Job.id)).where(Job.recording_id == TranscriptRow.recording_id).scalar_subquery()
+    other = Job.__table__.alias()
+    last_job = select(func.max(other.c.id)).where(other.c.recording_id == TranscriptRow.recording_id).scalar_subquery()
     query = (
         select(TranscriptRow.recording_id)
         .join(ModelVersionRow, ModelVersionRow.id == TranscriptRow.model_version_id)

@@ -21,7 +21,7 @@ from medasr.errors import StoreError
 
 #: The console script's own line, without needing it to be installed on PATH.
 MEDASRD = (sys.executable, "-c", "from daemon.cli import main; main()")
-PATIENCE = 120.0
+PATIENCE = 240.0
 
 
 def medasrd(
