@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from medasr.errors import ModelError
 from medasr.types import WINDOW_SECONDS
+from medasr.whisper.manifest import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE, verify_adapter
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-WEIGHTS_FILE = "adapter_model.safetensors"
-CONFIG_FILE = "adapter_config.json"
-#: What PEFT does not know of an adapter. One without it was trained elsewhere, with windows of 30 s.
-MANIFEST_FILE = "medasr.json"
 
 
 def apply_adapter(network: Any, folder: Path, *, merge: bool) -> str:
@@ -54,20 +49,11 @@ def apply_adapter(network: Any, folder: Path, *, merge: bool) -> str:
 
 
 def read_shortest_context(folder: Path) -> float:
-    """The shortest window in seconds that an adapter was trained for: 30 unless its manifest declares less.
+    """The shortest window in seconds that an adapter was trained for: 30 for one without a manifest, which was trained elsewhere.
 
-    Raise ModelError for a manifest that cannot be read.
+    Raise ModelError when its manifest is damaged, or a file is not what the manifest says.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-        shortest = float(manifest["shortest_context"])
-    except FileNotFoundError:
-        return WINDOW_SECONDS
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder / MANIFEST_FILE} cannot be read ({error}); restore the adapter") from error
-    if not 1.0 <= shortest <= WINDOW_SECONDS:
-        raise ModelError(f"{folder / MANIFEST_FILE} declares windows of {shortest:g} s; restore the adapter")
-    return shortest
+    return verify_adapter(folder).shortest_context if (folder / MANIFEST_FILE).is_file() else WINDOW_SECONDS
 
 
 def _read_weights(folder: Path) -> tuple[dict[str, torch.Tensor], str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from medasr.errors import ModelError
-from medasr.whisper.adapter import MANIFEST_FILE
 from medasr.whisper.context import context_seconds, encode
 from medasr.whisper.features import log_mel
+from medasr.whisper.manifest import MANIFEST_FILE, AdapterManifest, write_manifest
 from medasr.whisper.model import LoadedModel, load_model
 from medasr.whisper.transcriber import WhisperTranscriber, load_transcriber
 from tests.support.whisper import sample, tiny_english
@@ -114,7 +113,11 @@ class TestAdapters:
         assert load_transcriber(replace(tiny_english(), adapter=adapter)).version.audio_context == "full"
 
     def test_one_that_declares_short_windows_gets_them(self, adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        (adapter / MANIFEST_FILE).write_text(json.dumps({"shortest_context": 10.0}))
+        base = tiny_english()
+        manifest = AdapterManifest(
+            base_id=base.base_id, base_revision="1", base_sha256=base.base_sha256, shortest_context=10.0
+        )
+        write_manifest(adapter, manifest)
         loaded = load_model(replace(tiny_english(), adapter=adapter))
         assert loaded.version.audio_context == "variable"
         seen: list[int] = []
