@@ -54,6 +54,7 @@ class Draft:
     examples: tuple[Example, ...] = ()
     lesson: Lesson | None = None
     seconds: float  #: about how long it will be
+    artificial: bool = False  #: spoken by a machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,7 @@ class Batch:
     likely: torch.Tensor  #: what the base found likely, int64 ``[batch, length, KEPT]``
     probabilities: torch.Tensor  #: and how likely, of the same shape; all zero where it was not asked
     seconds: float  #: of audio
+    acoustic: bool = True  #: whether the encoder learns from it; how machines speak is nothing to be learned
 
     def parts(self, count: int) -> Iterator[Batch]:
         """The batch in so many pieces, as far as it has rows."""
@@ -94,6 +96,7 @@ class Batch:
                 likely=likely,
                 probabilities=probabilities,
                 seconds=self.seconds * len(features) / len(self.features),
+                acoustic=self.acoustic,
             )
 
     def _tensors(self) -> tuple[torch.Tensor, ...]:
@@ -109,12 +112,12 @@ def draw_epoch(material: Material, recipe: TrainingRecipe, epoch: int) -> list[l
     count = len(material.examples)
     practice = _some(material.practice, round(recipe.practice_share * count), chance)
     lessons = _some(material.lessons, round(recipe.rehearsal_share * count), chance)
-    together = [*material.examples, *practice]
-    drafts = _join([together[place] for place in chance.permutation(len(together))], recipe, chance)
+    drafts = _join([material.examples[place] for place in chance.permutation(count)], recipe, chance)
     drafts += [Draft(lesson=lesson, seconds=lesson.example.seconds) for lesson in lessons]
     empty = chance.binomial(len(drafts), recipe.empty_share)
     drafts += [Draft(seconds=float(chance.uniform(*_EMPTY_SECONDS))) for _ in range(empty)]
-    batches = _cut(sorted(drafts, key=lambda draft: draft.seconds), recipe)
+    spoken = [Draft(examples=(one,), seconds=one.seconds, artificial=True) for one in practice]
+    batches = [*_cut(drafts, recipe), *_cut(spoken, recipe)]
     return [batches[place] for place in chance.permutation(len(batches))]
 
 
@@ -151,6 +154,7 @@ def make_batch(
         likely=likely,
         probabilities=probabilities,
         seconds=sum(row.seconds for row in rows),
+        acoustic=not drafts[0].artificial,
     )
 
 
@@ -164,11 +168,11 @@ def _some(items: Sequence[_Item], count: int, chance: np.random.Generator) -> li
 
 
 def _cut(drafts: Sequence[Draft], recipe: TrainingRecipe) -> list[list[Draft]]:
-    """Drafts, shortest first, in batches: ``batch_size`` of the shortest windows, fewer of longer ones, so that all cost the same."""
+    """Drafts in batches, those of like length together: ``batch_size`` of the shortest windows, fewer of longer ones, so that all cost the same."""
     budget = recipe.batch_size * recipe.shortest_context
     slowest = 1 / min(recipe.speeds)
     batches: list[list[Draft]] = []
-    for draft in drafts:
+    for draft in sorted(drafts, key=lambda draft: draft.seconds):
         window = context_seconds(slowest * draft.seconds, recipe.shortest_context)
         if not batches or (len(batches[-1]) + 1) * window > budget:
             batches.append([])

@@ -115,7 +115,8 @@ def _loss(trainee: Trainee, part: Batch, whole: Batch, recipe: TrainingRecipe) -
     """Add a part's gradients, and return its share of the whole batch's loss."""
     device = trainee.device
     with torch.autocast(device.type, torch.bfloat16, enabled=trainee.compute_type is torch.bfloat16):
-        encoded = encode(trainee.network, part.features.to(device, trainee.compute_type))
+        with torch.set_grad_enabled(part.acoustic):
+            encoded = encode(trainee.network, part.features.to(device, trainee.compute_type))
         hidden = trainee.network.model.decoder(
             input_ids=part.inputs.to(device), encoder_hidden_states=encoded, use_cache=False
         ).last_hidden_state
