@@ -8,6 +8,7 @@ from daemon.cli.options import console, harmless
 from daemon.cli.tables import print_table
 from daemon.report.alarms import Alarm
 from daemon.report.history import SERVING, model_name
+from daemon.report.milestones import MilestoneKind
 from daemon.report.sparkline import trend
 from daemon.report.words import NAMES, alarm_sentence, comparability, day, meaning
 from medasr.metrics.scores import HEADLINE
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from daemon.report.history import Change, Point, Series
+    from daemon.report.milestones import Milestone
     from daemon.report.overview import Overview
     from daemon.store.activity import Week
 
@@ -39,6 +41,7 @@ def print_overview(overview: Overview) -> None:
         _paragraph(
             "nWER, nCER: normalized. Rates in percent; changes in points, * where larger than chance explains.", "dim"
         )
+    _print_milestones(overview.milestones)
     _print_weeks(overview.weeks)
     for alarm in overview.standing:
         _paragraph(alarm_sentence(alarm), "bold red")
@@ -118,6 +121,20 @@ def _print_categories(series: Series) -> None:
 def _category(point: Point, name: str) -> str:
     counts = point.evaluation.scores.categories.get(name)
     return f"{_figure(counts.accuracy)} ({counts.missed}, {counts.invented})" if counts else "–"
+
+
+def _print_milestones(milestones: Sequence[Milestone]) -> None:
+    if not milestones:
+        return
+    console().print()
+    _paragraph("What the gate said, and what came to serve", "bold cyan")
+    if len(milestones) > LISTED:
+        _paragraph(f"{len(milestones) - LISTED} earlier ones are not listed", "dim")
+    for one in milestones[-LISTED:]:
+        number = f" (`medasrd gate show {one.verdict}`)" if one.verdict else ""
+        style = "green" if one.serves else "" if one.kind is MilestoneKind.PASSED else "yellow"
+        _paragraph(f"{day(one.at)}  {one.kind}: {one.version}, against {one.against}{number}", style)
+        _paragraph(f"            {one.why}", "dim")
 
 
 def _print_weeks(weeks: Sequence[Week]) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from daemon.evaluation.plan import EvaluationPlan
     from daemon.ports import Decoder, LoadableEngine
     from medasr.dataset.utterance import Utterance
+    from medasr.lexicon import Lexicon
     from medasr.metrics.scores import ScoredUtterance
+    from medasr.text.normalizers import TextNormalizer
 
 #: Recordings decoded ahead of the model: enough to fill its batches, few enough that waiting ones of the inbox get their turn soon.
 AHEAD = 16
@@ -202,9 +205,15 @@ def _report(plan: EvaluationPlan, hypotheses: Hypotheses, ended_at: datetime) ->
     )
 
 
+@lru_cache(maxsize=1)
+def _adapted(lexicon: Lexicon, normalizer: TextNormalizer) -> Lexicon:
+    """The lexicon in the normalizer's words; kept, since it takes a second and several evaluations in a row need the same."""
+    return normalize_lexicon(lexicon, normalizer)
+
+
 def _score(plan: EvaluationPlan, hypotheses: Hypotheses) -> tuple[list[ScoredUtterance], list[Exclusion]]:
     """Hold each hypothesis against its reference; what has none, or no reference, is counted apart."""
-    lexicon = normalize_lexicon(plan.lexicon, plan.normalizer)
+    lexicon = _adapted(plan.lexicon, plan.normalizer)
     scored: list[ScoredUtterance] = []
     excluded: list[Exclusion] = []
     for utterance in _by_row(plan, set(plan.ids)):

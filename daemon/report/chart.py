@@ -12,6 +12,7 @@ from daemon.report.words import NAMES, day
 
 if TYPE_CHECKING:
     from daemon.report.history import Point, Series
+    from daemon.report.milestones import Milestone
 
 WIDTH, HEIGHT = 960, 300
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 26, 30
@@ -50,6 +51,15 @@ class Stroke:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Turn:
+    """Where another version came to serve, or was rejected."""
+
+    x: float
+    kind: str
+    title: str  #: shown when the pointer rests on it
+
+
+@dataclass(frozen=True, kw_only=True)
 class Chart:
     """A metric over time."""
 
@@ -59,14 +69,20 @@ class Chart:
     levels: tuple[tuple[float, str], ...]  #: height and label of each horizontal line
     days: tuple[tuple[float, str], ...]  #: place and label on the axis of time
     recipes: tuple[tuple[float, str], ...]  #: where each further recipe begins
+    turns: tuple[Turn, ...]
 
 
-def chart(series: Sequence[Series], metric: str, alarmed: frozenset[int] = frozenset()) -> Chart | None:
+def chart(
+    series: Sequence[Series],
+    metric: str,
+    alarmed: frozenset[int] = frozenset(),
+    milestones: Sequence[Milestone] = (),
+) -> Chart | None:
     """Given series, at least one, lay a metric out; None where nobody could measure it."""
     points = [point for one in series for point in one.points if _value(point, metric) is not None]
     if not points:
         return None
-    across = _Across([point.evaluation.ended_at for point in points])
+    across = _Across([point.evaluation.ended_at for point in points] + [one.at for one in milestones])
     up = _Up(points, metric)
     colors = colors_of(series)
     strokes = [
@@ -82,6 +98,10 @@ def chart(series: Sequence[Series], metric: str, alarmed: frozenset[int] = froze
         levels=up.levels(),
         days=across.days(),
         recipes=_recipes([(across(one.points[0].evaluation.ended_at), one.letter) for one in series]),
+        turns=tuple(
+            Turn(x=across(one.at), kind=str(one.kind), title=f"{day(one.at)}, {one.kind}: {one.version}\n{one.why}")
+            for one in milestones
+        ),
     )
 
 

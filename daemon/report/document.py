@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from daemon.report.alarms import Alarm
     from daemon.report.history import Change, Point, Series
+    from daemon.report.milestones import Milestone
     from daemon.report.overview import Overview
     from daemon.store.activity import Week
 
@@ -26,6 +27,7 @@ def report_document(overview: Overview) -> dict[str, Any]:
         "alarms": [alarm_document(alarm) for alarm in overview.standing],
         "series": [_series(series, overview) for series in overview.series],
         "weeks": [_week(week) for week in overview.weeks],
+        "milestones": [_milestone(one) for one in overview.milestones],
     }
 
 
@@ -59,6 +61,10 @@ def _change(change: Change) -> dict[str, Any]:
         "better": change.better,
         "beyond_noise": change.beyond_noise,
     }
+
+
+def _milestone(one: Milestone) -> dict[str, Any]:
+    return asdict(one) | {"at": one.at.isoformat(), "kind": str(one.kind)}
 
 
 def _week(week: Week) -> dict[str, Any]:

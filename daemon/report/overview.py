@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from daemon.report.alarms import Alarm, alarms_by_evaluation, current_alarms
 from daemon.report.history import Series, histories, recipe_changes
-from daemon.store import activity, evaluations
+from daemon.report.milestones import Milestone, milestones
+from daemon.store import activity, evaluations, verdicts
 from daemon.store.measurements import served_measurements
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Overview:
     standing: tuple[Alarm, ...]  #: alarms that stand now, whatever was chosen
     alarms: dict[int, tuple[Alarm, ...]]  #: those that each evaluation raised when it was made
     weeks: tuple[Week, ...]
+    milestones: tuple[Milestone, ...]  #: what the gate said and which versions came to serve, oldest first
 
 
 def read_overview(config: Config, session: Session, chosen: Chosen, *, now: datetime) -> Overview:
@@ -60,6 +62,9 @@ def read_overview(config: Config, session: Session, chosen: Chosen, *, now: date
         standing=current_alarms(measured, config.evaluation),
         alarms=alarms_by_evaluation(measured, config.evaluation),
         weeks=tuple(activity.weeks(session, since=chosen.since or now - timedelta(weeks=WEEKS))),
+        milestones=milestones(
+            verdicts.stored_verdicts(session, since=chosen.since), verdicts.serving_changes(session, since=chosen.since)
+        ),
     )
 
 

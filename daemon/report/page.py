@@ -36,7 +36,11 @@ def report_page(overview: Overview) -> str:
         overview=overview,
         alarms=[alarm_sentence(alarm) for alarm in overview.standing],
         sections=[Section(series=one, why_apart=comparability(one, before) if before else "") for one, before in pairs],
-        charts=[drawn for metric in HEADLINE if (drawn := charts.chart(overview.series, metric, alarmed))],
+        charts=[
+            drawn
+            for metric in HEADLINE
+            if (drawn := charts.chart(overview.series, metric, alarmed, overview.milestones))
+        ],
         colors=charts.colors_of(overview.series),
         size=charts,
         metrics=NAMES,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.report.alarms import WATCHED
 from daemon.report.chart import colors_of
+from daemon.report.milestones import MilestoneKind
 from daemon.report.words import NAMES, day
 from medasr.metrics.scores import HIGHER_IS_BETTER
 
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from daemon.report.history import Point, Series
+    from daemon.report.milestones import Milestone
     from daemon.report.overview import Overview
     from daemon.store.activity import Week
 
 _COLORS = ("#1f5fbf", "#c26a00", "#7b3fb5", "#007c89", "#a1265c", "#5b6b00")
 _ALARM, _RECIPE, _GRID, _INK = "#b3261e", "#c9a100", "#dfe4ea", "#1c2530"
+_PROMOTED, _ROLLED_BACK = "#1b7f4b", "#7b3fb5"
 #: Ticks at years, months, days, hours, minutes, seconds.
 _DATES = ["%Y", "%Y-%m", "%Y-%m-%d", "%m-%d %H:%M", "%H:%M", "%H:%M:%S"]
 _DAYS_OF_BAR = 5.5
@@ -65,6 +68,7 @@ def _draw_metric(panel: Any, overview: Overview, metric: str) -> None:
             named.add(name)
             _draw_line(panel, points, metric, _COLORS[colors[name] % len(_COLORS)], label)
     _mark_alarms(panel, overview, metric)
+    _mark_milestones(panel, overview.milestones)
     low, high = panel.get_ylim()
     missing = max(_LEAST_RANGE - (high - low), 0) / 2
     panel.set_ylim(low - missing, high + missing)
@@ -102,6 +106,28 @@ def _mark_alarms(panel: Any, overview: Overview, metric: str) -> None:
         panel.scatter(
             moments, values, s=110, facecolors="none", edgecolors=_ALARM, linewidths=2, label="alarm", zorder=5
         )
+
+
+def _mark_milestones(panel: Any, milestones: Sequence[Milestone]) -> None:
+    """A line where another version came to serve, a cross where the gate rejected one; each kind is named once."""
+    colors = {MilestoneKind.PROMOTED: _PROMOTED, MilestoneKind.ROLLED_BACK: _ROLLED_BACK}
+    named: set[MilestoneKind] = set()
+    for one in milestones:
+        label = "_" if one.kind in named else str(one.kind)
+        if one.serves:
+            panel.axvline(one.at.astimezone(), color=colors[one.kind], linewidth=1.2, alpha=0.8, label=label)
+        elif one.kind is MilestoneKind.REJECTED:
+            panel.plot(
+                [one.at.astimezone()],
+                [0.04],
+                "x",
+                color=_ALARM,
+                markersize=7,
+                markeredgewidth=2,
+                transform=panel.get_xaxis_transform(),
+                label=label,
+            )
+        named.add(one.kind)
 
 
 def _mark_recipes(panel: Any, series: Sequence[Series]) -> None:

@@ -18,11 +18,13 @@ from daemon import home as homes
 from daemon.config import Config
 from daemon.status import status_document
 from daemon.store import evaluations, slots
+from daemon.store.connection import Store
 from medasr.evaluation import EvaluationReport
 from tests.conftest import write_config
 from tests.support.daemon_process import medasrd, medasrd_json
 from tests.support.evaluations import RECIPE, TINY, TUNED, make_report
 from tests.support.stores import open_store
+from tests.support.verdicts import fill_history
 
 BEGAN = datetime(2026, 1, 5, 4, 30, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>"
@@ -50,6 +52,32 @@ def weekly(*skills: float, **overrides: Any) -> list[EvaluationReport]:
         make_report(skill=skill, trigger="scheduled", started_at=BEGAN + timedelta(weeks=week), **overrides)
         for week, skill in enumerate(skills)
     ]
+
+
+class TestMilestones:
+    @pytest.fixture
+    def told(self, fill: Fill, config: Config) -> Config:
+        fill(*weekly(0.8, 0.9))
+        store = Store(config.paths.database, writable=True)
+        with store.write() as session:
+            fill_history(session, BEGAN + timedelta(days=2))
+        store.close()
+        return config
+
+    def test_everybody_learns_what_the_gate_said(self, told: Config, tmp_path: Path) -> None:
+        text = " ".join(medasrd("report", config=told).stdout.split())
+        assert "promoted: whisper-base-aaaaaaaa, against whisper-base (stock) (`medasrd gate show 1`)" in text
+        assert "rejected: whisper-base-bbbbbbbb, against whisper-base-aaaaaaaa" in text
+        page, picture = tmp_path / "report.html", tmp_path / "report.png"
+        medasrd("report", "--html", page, "--png", picture, config=told)
+        html = page.read_text()
+        assert html.count('class="turn"') == 3 * 6
+        assert "<b>the ward</b>" not in html
+        assert "&lt;b&gt;the ward&lt;/b&gt; asked" in html
+        assert picture.stat().st_size > 10_000
+        document = medasrd_json("report", config=told)
+        assert [one["kind"] for one in document["milestones"]] == ["promoted", "rejected", "promoted"]
+        assert document["milestones"][0]["verdict"] == 1
 
 
 class TestTable:
