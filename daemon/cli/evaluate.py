@@ -53,7 +53,7 @@ def evaluate(
     with progress_bar("reading the dataset") as progress:
         plan = plan_evaluation(config, request, progress=progress)
     for leak in plan.leaks:
-        click.echo(f"warning: the split leaks: {leak}", err=True)
+        click.echo(f"warning: the figures may be too good: {leak}", err=True)
     if lost := plan.lost_terms:
         click.echo(
             f"warning: {plan.normalizer.id} leaves nothing to be found of {len(lost)} terms of the lexicon: {', '.join(lost)}",

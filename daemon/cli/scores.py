@@ -51,7 +51,7 @@ def print_circumstances(evaluation: EvaluationSummary) -> None:
         counts = Counter(str(one.reason) for one in evaluation.exclusions)
         line(f"not scored: {', '.join(f'{count} {reason}' for reason, count in counts.most_common())}")
     for leak in evaluation.leaks:
-        line(f"the split leaks: {leak}", style="yellow")
+        line(f"these figures may be too good: {leak}", style="yellow")
 
 
 def line(words: str, style: str = "") -> None:

@@ -57,7 +57,7 @@ def _print_series(series: Series, before: Series | None, alarms: Mapping[int, tu
     if before:
         _paragraph(comparability(series, before), "yellow")
     for leak in newest.leaks:
-        _paragraph(f"The split leaks: {leak}", "yellow")
+        _paragraph(f"These figures may be too good: {leak}", "yellow")
     console().print()
     for name, points in series.lines.items():
         _print_line(name, points, alarms)
