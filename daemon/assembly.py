@@ -58,7 +58,7 @@ def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
         store = Store(config.paths.database, writable=True)
         stack.callback(store.close)
         registry = Registry(config=config, store=store, now=utc_now)
-        settling.sweep(registry)
+        settling.recover(registry)
         settling.settle(registry)
         wake_worker, wake_intake = threading.Event(), threading.Event()
         decoder = DecodeServer()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     default="serving",
     show_default=True,
     metavar="MODEL",
-    help="serving; base (model.base without adapter); or an installed model, by the name `medasrd models list` shows.",
+    help="serving, previous, candidate; base (model.base without adapter); a version or an installed base of `medasrd models list`.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only so many utterances: the same ones each time.")
 @config_option

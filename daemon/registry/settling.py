@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 from daemon.registry import shelf
 from daemon.registry.embedded import EMBEDDED, embedded_adapter
-from daemon.registry.naming import SERVING
+from daemon.registry.naming import SERVING, version_folder
 from daemon.registry.registry import WRONG_BASE
 from daemon.store import models
+from medasr.errors import FatalError
 from medasr.packs import installed
 from medasr.whisper.manifest import read_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from daemon.registry.registry import Registry
+    from medasr.packs import InstalledModel
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +51,26 @@ def settle(registry: Registry, *, actor: str = "daemon", embedded: Path = EMBEDD
     return placed.name
 
 
-def sweep(registry: Registry) -> int:
-    """At start, with the home locked: remove what a crash left on the shelf. Return how many folders."""
+def recover(registry: Registry, bases: Sequence[InstalledModel] | None = None) -> None:
+    """At start, with the home locked: sweep what a crash left half built, and enter whole versions that the database does not know.
+
+    It does not know one whose process died before the row, or that is newer than the backup it was restored from. ``bases`` are the
+    installed ones unless given.
+    """
+    config = registry.config
+    bases = installed(config.paths.models) if bases is None else bases
     with registry.store.read() as session:
-        known = {row.name for row in models.list_adapters(session)}
-    return shelf.sweep(registry.config.paths.adapters, known)
+        removed = {row.name: row.removed_at is not None for row in models.list_adapters(session, removed=True)}
+    for name in shelf.sweep(config.paths.adapters):
+        if removed.get(name):  # the process died before the files were gone
+            shelf.discard(config.paths.adapters, name)
+        if name in removed:
+            continue
+        try:
+            sha256 = read_manifest(version_folder(config.paths.adapters, name)).base_sha256
+            base = next((one.name for one in bases if one.weights_sha256 == sha256), "")
+            registry.register(name, base, "imported", actor="daemon")
+        except FatalError:
+            logger.exception("a folder among the versions is none", extra={"version": name})
+        else:
+            logger.warning("a version that the database did not know is entered again", extra={"version": name})

@@ -1,7 +1,7 @@
 """The folder with the versions' files: each version lies there whole, or not at all.
 
 A version is built in ``.tmp-*`` beside the others, checked there, made durable, and renamed into place. A crash leaves at most such a
-folder, or a version that the database does not know; neither is served, and the next start sweeps both away.
+folder, which the next start sweeps away, or a version that the database does not know, which the next start enters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from daemon.crashpoint import crash_point
-from daemon.registry.naming import version_folder, version_name
+from daemon.registry.naming import is_version_name, version_folder, version_name
 from medasr.errors import ModelError, TransientError
 from medasr.whisper.manifest import (
     CARD_FILE,
@@ -105,15 +105,16 @@ def raw_manifest(folder: Path) -> dict[str, Any]:
     return document
 
 
-def sweep(adapters: Path, known: Collection[str]) -> int:
-    """Remove what a crash left: half-built folders, and versions that nobody knows. Return how many."""
+def sweep(adapters: Path) -> list[str]:
+    """Remove what was half built when a process died, and return the names of the versions that lie here."""
     if not adapters.is_dir():
-        return 0
+        return []
     with locked(adapters):
-        stale = [path for path in adapters.iterdir() if path.is_dir() and path.name not in known]
-        for path in stale:
-            shutil.rmtree(path)
-    return len(stale)
+        folders = [path for path in adapters.iterdir() if path.is_dir()]
+        for path in folders:
+            if path.name.startswith(_TEMPORARY):
+                shutil.rmtree(path)
+    return sorted(path.name for path in folders if is_version_name(path.name))
 
 
 def discard(adapters: Path, name: str) -> None:

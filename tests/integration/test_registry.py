@@ -199,12 +199,32 @@ class TestTheShelf:
             put(registry, source)
         assert [path.name for path in registry.config.paths.adapters.iterdir()] == [".lock"]
 
-    def test_what_a_crash_left_is_swept_at_the_next_start(self, registry: Registry, first: str) -> None:
+    def test_what_was_half_built_is_swept_at_the_next_start(self, registry: Registry, first: str) -> None:
         adapters = registry.config.paths.adapters
         (adapters / ".tmp-abc").mkdir()
-        shutil.copytree(adapters / first, adapters / "whisper-tiny.en-00000000")
-        assert settling.sweep(registry) == 2
+        settling.recover(registry)
         assert sorted(path.name for path in adapters.iterdir()) == [".lock", first]
+
+    def test_files_of_a_removed_version_that_a_crash_left_go_at_the_next_start(
+        self, registry: Registry, first: str
+    ) -> None:
+        with registry.store.write() as session:
+            models.remove_adapter(session, models.find_adapter(session, first).id, now=NOW)
+        settling.recover(registry)
+        assert [path.name for path in registry.config.paths.adapters.iterdir()] == [".lock"]
+
+    def test_a_version_newer_than_a_restored_database_is_entered_again(
+        self, registry: Registry, tmp_path: Path
+    ) -> None:
+        adapters = registry.config.paths.adapters
+        with shelf.locked(adapters):
+            source = make_files(tmp_path / "later")
+            placed = shelf.place(adapters, source, [BASE], preferred=BASE.name, fits=lambda _base, _adapter: None)
+        shutil.copytree(adapters / placed.name, adapters / "whisper-tiny.en-00000000")
+        settling.recover(registry, [BASE])
+        assert aliases(registry) == {"candidate": placed.name}
+        with registry.store.read() as session:
+            assert [row.name for row in models.list_adapters(session)] == [placed.name]
 
 
 def link(path: Path, target: str) -> None:

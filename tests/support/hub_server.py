@@ -1,7 +1,8 @@
-"""A model hub on this machine: the two addresses of it that huggingface_hub asks for."""
+"""A model hub on this machine: the addresses of it that huggingface_hub asks for when it fetches, and when it uploads."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -50,15 +51,69 @@ def serve(folder: Path, repository: str, revision: str) -> Iterator[tuple[str, l
         def log_message(self, *args: object) -> None:
             """Keep the test's output clean."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with running(Handler) as endpoint:
+        yield endpoint, fetched
+
+
+@contextmanager
+def running(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """A server on this machine; give its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", fetched
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def accept(folder: Path, repository: str, revision: str) -> Iterator[tuple[str, list[dict[str, object]]]]:
+    """Take uploads to one repository into ``folder``; give the hub's address and the requests to make a repository."""
+    made: list[dict[str, object]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        """Answers what ``create_repo`` and ``upload_folder`` ask; every file travels within the commit."""
+
+        def do_POST(self) -> None:
+            path = self.path.partition("?")[0]
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.headers.get("Authorization") != "Bearer hf_valid":
+                self._send(401, {"error": "Invalid username or password."})
+            elif path == "/api/repos/create":
+                made.append(json.loads(body))
+                self._send(200, {"url": f"http://{self.headers['Host']}/{repository}", "name": repository})
+            elif path == f"/api/models/{repository}/preupload/main":
+                wanted = json.loads(body)["files"]
+                files = [{"path": one["path"], "uploadMode": "regular", "shouldIgnore": False} for one in wanted]
+                self._send(200, {"files": files})
+            elif path == f"/api/models/{repository}/commit/main":
+                for line in body.splitlines():
+                    entry = json.loads(line)
+                    if entry["key"] == "file":
+                        (folder / entry["value"]["path"]).write_bytes(base64.b64decode(entry["value"]["content"]))
+                address = f"http://{self.headers['Host']}/{repository}/commit/{revision}"
+                self._send(200, {"success": True, "commitOid": revision, "commitUrl": address})
+            elif path == "/api/validate-yaml":
+                self._send(200, {"errors": [], "warnings": []})
+            else:
+                self._send(404, {"error": "not here"})
+
+        def _send(self, status: int, content: dict[str, object]) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            """Keep the test's output clean."""
+
+    with running(Handler) as endpoint:
+        yield endpoint, made
 
 
 def describe(file: Path) -> dict[str, object]:
