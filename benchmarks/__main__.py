@@ -26,6 +26,7 @@ BENCHMARKS = {
     "report": "The report over years",
     "service": "The service around the engine",
     "evaluation": "An evaluation beside plain transcription",
+    "accuracy": "What training brings on new speakers and phrases",
     "training": "Learning on short windows, and in four bits",
     "engine": "The engine beside faster-whisper",
 }
