@@ -78,7 +78,7 @@ def judge(
         trials: what it and another model wrote; one on medical speech decides, those on general speech may refuse.
         sounds: how many words it and what serves wrote where nobody speaks.
         options: how strict to be.
-        heard: utterances of the sets that the candidate has learned from.
+        heard: utterances that the candidate is measured on and should not have learned from, and did.
         identical: whether it is the very model that serves.
         notes: circumstances to keep with the verdict.
 
@@ -161,9 +161,7 @@ def _admission(*, heard: int, identical: bool) -> Iterator[Check]:
     """What has to be so before anything is compared."""
     detail = "It is the very model that serves." if identical else "It is another model than what serves."
     yield _check(CheckName.ANOTHER, "", not identical, detail)
-    detail = (
-        f"It has learned from {_count(heard, 'recording or phrase', 'recordings or phrases')} that it is measured on."
-    )
+    detail = f"Of what it is measured on it has learned from {_count(heard, 'utterance', 'utterances')}, by recording, phrase or speaker."
     yield _check(CheckName.UNHEARD, "", heard == 0, detail, heard, 0)
 
 

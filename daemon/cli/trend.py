@@ -134,7 +134,7 @@ def _print_milestones(milestones: Sequence[Milestone]) -> None:
         number = f" (`medasrd gate show {one.verdict}`)" if one.verdict else ""
         style = "green" if one.serves else "" if one.kind is MilestoneKind.PASSED else "yellow"
         _paragraph(f"{day(one.at)}  {one.kind}: {one.version}, against {one.against}{number}", style)
-        _paragraph(f"            {one.why}", "dim")
+        _paragraph(one.why, "dim")
 
 
 def _print_weeks(weeks: Sequence[Week]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.engine.protocol import engine_options
@@ -13,11 +14,15 @@ from daemon.registry.serving import adapter_identity, model_name
 from medasr.errors import ConfigurationError, ModelError
 from medasr.gate import BASE, GENERAL, MEDICAL, SERVING
 from medasr.speech_sets import UNLIKE, path_of
+from medasr.whisper.manifest import heard_of, read_heard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from daemon.config import Config
+
+#: The split that promises other speakers than those trained on.
+_BY_SPEAKER = "phrase-and-speaker-disjoint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +44,7 @@ class Contest:
     incumbent_sha256: str  #: of the adapter that serves; empty for stock weights
     identical: bool  #: the candidate serves already: there is nothing to compare
     pairings: tuple[Pairing, ...]
-    heard: int  #: utterances of the medical set that the candidate has learned from
+    heard: int  #: utterances of the medical set that the candidate should not have learned from, and did
     notes: tuple[str, ...]
 
 
@@ -66,6 +71,14 @@ def plan_contest(config: Config, name: str) -> Contest:
         notes.append(
             "No general speech is configured (gate.general), so nobody knows whether other speech was forgotten."
         )
+    heard, voices = plans[MEDICAL].heard, _voices(plans[MEDICAL])
+    if config.evaluation.split == _BY_SPEAKER:
+        heard |= voices
+    elif voices:
+        notes.append(
+            f"{len(voices)} of {len(plans[MEDICAL].ids)} test utterances are by speakers whom the candidate has heard: new voices may "
+            "fare worse."
+        )
     pairings = [
         *_medical(config, plans[MEDICAL], notes),
         *(_general(config, plans[GENERAL], notes) if GENERAL in plans else ()),
@@ -75,9 +88,16 @@ def plan_contest(config: Config, name: str) -> Contest:
         incumbent_sha256=incumbent,
         identical=False,
         pairings=tuple(pairings),
-        heard=len(plans[MEDICAL].heard),
+        heard=len(heard),
         notes=tuple(notes),
     )
+
+
+def _voices(plan: EvaluationPlan) -> frozenset[str]:
+    """The ids of the utterances by speakers from whom the model has learned."""
+    heard = read_heard(Path(plan.engine.model.adapter)).speakers
+    wanted = set(plan.ids)
+    return frozenset(one.id for one in plan.dataset if one.id in wanted and heard & heard_of([one]).speakers)
 
 
 def _sets(config: Config, candidate: str) -> dict[str, EvaluationPlan]:

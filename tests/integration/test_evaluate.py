@@ -19,10 +19,10 @@ from daemon.decode.host import DecodeServer
 from daemon.evaluation.courtesy import recordings_wait
 from daemon.evaluation.filing import file_report, save_report, store_leftovers
 from daemon.evaluation.plan import EvaluationPlan, EvaluationRequest, plan_evaluation
-from daemon.task import EVALUATION, INTERRUPTED, STORED, TaskProcess
 from daemon.evaluation.run import ATTEMPTS, Workbench, run_evaluation
 from daemon.store import evaluations
 from daemon.store.connection import Store
+from daemon.task import EVALUATION, INTERRUPTED, STORED, TaskProcess
 from medasr.errors import ConfigurationError, DatasetError, EngineError, FatalError, ModelError, TransientError
 from medasr.evaluation import EvaluationReport
 from tests.conftest import write_config
@@ -254,6 +254,19 @@ class TestPlans:
             config = write_config(home, lexicon={"extra": [own]}, evaluation={"normalizer": normalizer})
             plan = plan_evaluation(config, EvaluationRequest(dataset=str(dataset), split="all"))
             assert set(plan.lost_terms) & {"5 pounds"} == lost
+
+    def test_figures_that_withhold_text_are_part_of_the_recipe_where_they_were_changed(
+        self, home: Path, dataset: Path, tiny_whisper: Path
+    ) -> None:
+        del tiny_whisper
+        recipes = []
+        for quality in ({}, {"max_compression_ratio": 2.4}, {"max_compression_ratio": 3.0}):
+            config = write_config(home, quality=dict(quality))
+            plan = plan_evaluation(config, EvaluationRequest(dataset=str(dataset), split="all"))
+            recipes.append(plan.recipe(plan.ids))
+        assert recipes[0] == recipes[1]
+        assert "quality" not in recipes[0].decoding
+        assert recipes[2].sha256 != recipes[0].sha256
 
     def test_base_is_the_model_without_its_adapter(self, home: Path, dataset: Path, tiny_whisper: Path) -> None:
         del tiny_whisper

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from daemon.cli import medasrd
 from daemon.config import Config
 from daemon.control import ControlServer
 from daemon.engine.protocol import EngineOptions
+from daemon.evaluation.plan import EvaluationRequest, plan_evaluation, plan_for
 from daemon.gate import filing
 from daemon.gate.gate import run_gate
 from daemon.registry import shelf
@@ -29,6 +30,7 @@ from daemon.store.connection import Store
 from daemon.store.schema import AuditRow
 from daemon.store.verdicts import NewVerdict, StoredVerdict
 from medasr.dataset.loading import load_dataset
+from medasr.dataset.utterance import Utterance
 from medasr.errors import ConfigurationError, FatalError, ModelError, TransientError
 from medasr.gate import judge
 from medasr.nonspeech import make_sounds
@@ -129,11 +131,12 @@ def engines(tiny_whisper: Path, monkeypatch: pytest.MonkeyPatch) -> Engines:
 def version(config: Config, engines: Engines, tmp_path: Path) -> Callable[..., tuple[str, str]]:
     """Puts a version on the shelf that writes these texts and has learned these utterances; gives its name and hash."""
 
-    def put(label: str, texts: dict[str, str], heard: list[str] | None = None) -> tuple[str, str]:
+    def put(label: str, texts: dict[str, str], heard: Sequence[str | Utterance] = ()) -> tuple[str, str]:
         folder = make_files(tmp_path / label, label, base=engines.base)
         if heard:
             dataset = load_dataset(config.evaluation.dataset, cache=config.paths.datasets)
-            write_heard(folder, heard_of(one for one in dataset if one.id in heard))
+            others = [one for one in heard if isinstance(one, Utterance)]
+            write_heard(folder, heard_of([*(one for one in dataset if one.id in heard), *others]))
             describe(folder, engines.base)
         with alone(config) as registry, shelf.locked(config.paths.adapters):
             placed = shelf.place(
@@ -238,6 +241,19 @@ class TestHeard:
         assert failed(stored) == {CheckName.UNHEARD}
         assert engines.asked == []
 
+    def test_known_voices_are_noted_where_the_split_does_not_exclude_them(
+        self, config: Config, version: Callable[..., tuple[str, str]]
+    ) -> None:
+        elsewhere = Utterance(id="x", reference="Hello.", speaker="s2", prompt=None, part=None, audio_sha256="f" * 64)
+        name, _ = version("familiar", wrong(0.05), heard=[elsewhere])
+        stored = run_gate(config, name)
+        assert stored.verdict.decision is Decision.PROMOTE
+        assert "8 of 24 test utterances are by speakers" in stored.verdict.notes[0]
+        strict = config.evaluation.model_copy(update={"split": "phrase-and-speaker-disjoint"})
+        stored = run_gate(config.model_copy(update={"evaluation": strict}), name)
+        assert failed(stored) == {CheckName.UNHEARD}
+        assert "8 utterances" in stored.verdict.reasons[0]
+
     def test_what_serves_is_not_measured_on_its_own_lessons(
         self, config: Config, version: Callable[..., tuple[str, str]], better: tuple[str, str]
     ) -> None:
@@ -263,6 +279,13 @@ class TestHeard:
             labels = {one.model_label for one in evaluations.summaries(session)}
         store.close()
         assert labels == {"serving", "base", better[0]}
+
+    def test_an_evaluation_by_hand_says_it_too(self, config: Config, version: Callable[..., tuple[str, str]]) -> None:
+        name, _ = version("learned", wrong(0.0), heard=["m03"])
+        request = EvaluationRequest(dataset=config.evaluation.dataset, split="all", model=name)
+        plan = plan_evaluation(config, request)
+        assert plan.leaks[-1].startswith("1 of 24 test utterances are recordings or phrases that the model has learned")
+        assert plan_for(config, plan, "base").leaks == plan.leaks[:-1]
 
 
 class TestMeasuring:

@@ -109,7 +109,7 @@ class TestRejection:
     def test_it_has_learned_what_it_is_measured_on(self) -> None:
         verdict = judge([trial(BEFORE, BETTER, SPOKEN)], QUIET, OPTIONS, heard=3)
         assert failed(verdict) == {CheckName.UNHEARD}
-        assert "3 recordings or phrases" in verdict.reasons[0]
+        assert "it has learned from 3 utterances" in verdict.reasons[0]
 
     def test_failing_on_what_is_difficult_is_no_gain(self) -> None:
         one = trial(BEFORE, BETTER, SPOKEN)
