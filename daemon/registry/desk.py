@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon import control, home
 from daemon.registry import shelf
+from daemon.registry.serving import find_version
 from medasr.errors import ConfigurationError, FatalError, MedasrError, StoreError, TransientError
 from medasr.packs import canonical_name, installed
 
@@ -58,8 +59,14 @@ def install(config: Config, folder: Path, origin: str, *, base: str = "") -> str
     home.prepare(config)
     adapters = config.paths.adapters
     preferred = canonical_name(base or config.model.base)
+
+    def known(name: str) -> dict[str, Any] | None:
+        version = find_version(config.paths.database, name)
+        return version.manifest if version and not version.removed else None
+
+    bases = installed(config.paths.models)
     with shelf.locked(adapters):
-        placed = shelf.place(adapters, folder, installed(config.paths.models), preferred=preferred, fits=require_fit)
+        placed = shelf.place(adapters, folder, bases, preferred=preferred, fits=require_fit, known=known)
         return perform(config, "register", name=placed.name, base_id=placed.base_id, origin=origin)
 
 

@@ -47,6 +47,8 @@ _LOCK = ".lock"
 
 #: Raises ModelError unless an adapter (second) fits a base (first): shapes, finiteness.
 Fits = Callable[[Path, Path], None]
+#: Gives the manifest of a version as the database has it; None for one that it does not know, or whose files were removed.
+Known = Callable[[str], dict[str, Any] | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +73,20 @@ def locked(adapters: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def place(adapters: Path, source: Path, bases: Sequence[InstalledModel], *, preferred: str, fits: Fits) -> Shelved:
+def place(
+    adapters: Path,
+    source: Path,
+    bases: Sequence[InstalledModel],
+    *,
+    preferred: str,
+    fits: Fits,
+    known: Known = lambda _name: None,
+) -> Shelved:
     """Copy an adapter onto the shelf, checked file by file and against its base; call it under :func:`locked`.
 
     Given the adapter's folder, the installed bases, and the name of the one that an adapter belongs to which does not say so itself.
-    Raise ModelError when it is incomplete, altered, unsafe, or does not fit; TransientError when the disk is full.
+    A version that lies there as it is ``known`` stays as it is: it may serve, and the same weights trained once more were only made
+    at another time. Raise ModelError when it is incomplete, altered, unsafe, or does not fit; TransientError when the disk is full.
     """
     with _workplace(adapters) as built:
         _copy(source, built)
@@ -84,7 +95,7 @@ def place(adapters: Path, source: Path, bases: Sequence[InstalledModel], *, pref
         manifest = verify_adapter(built)
         base = _base_of(bases, manifest, preferred)
         fits(base.path, built)
-        return _shelve(adapters, built, base.name, manifest)
+        return _shelve(adapters, built, base.name, manifest, known)
 
 
 def place_unchecked(adapters: Path, source: Path, base_id: str) -> Shelved:
@@ -125,15 +136,18 @@ def discard(adapters: Path, name: str) -> None:
             folder.rename(Path(place) / name)
 
 
-def _shelve(adapters: Path, built: Path, base_id: str, manifest: AdapterManifest) -> Shelved:
+def _shelve(
+    adapters: Path, built: Path, base_id: str, manifest: AdapterManifest, known: Known = lambda _name: None
+) -> Shelved:
     name = version_name(base_id, manifest.adapter_sha256)
     target = version_folder(adapters, name)
     for path in (*built.iterdir(), built):
         _synchronize(path)
     crash_point("adapter_built")
     if target.is_dir() and not target.is_symlink():
-        if _intact(target, manifest):
-            return Shelved(name=name, base_id=base_id, manifest=manifest)
+        there = _intact(target)
+        if there and (there == manifest or raw_manifest(target) == known(name)):
+            return Shelved(name=name, base_id=base_id, manifest=there)
         target.rename(built.parent / "replaced")
     built.rename(target)
     _synchronize(adapters)
@@ -141,11 +155,11 @@ def _shelve(adapters: Path, built: Path, base_id: str, manifest: AdapterManifest
     return Shelved(name=name, base_id=base_id, manifest=manifest)
 
 
-def _intact(folder: Path, wanted: AdapterManifest) -> bool:
+def _intact(folder: Path) -> AdapterManifest | None:
     try:
-        return verify_adapter(folder) == wanted
+        return verify_adapter(folder)
     except ModelError:
-        return False
+        return None
 
 
 def _copy(source: Path, built: Path) -> None:
