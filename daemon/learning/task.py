@@ -124,7 +124,7 @@ def prepare_task(
     if not examples:
         raise TrainingError("nobody is heard to speak in the recordings to learn from", TrainingFailure.NO_DATA)
     practice = bench.embedded(SYMPTOMS) if request.recipe.practice_share else []
-    rehearsal = bench.embedded(REHEARSAL)
+    rehearsal = bench.embedded(REHEARSAL) if request.recipe.rehearsal_share or gathered.validate else []
     base = locate(config.paths.models, config.model.base)
     model = config.model
     return TrainingTask(
