@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -47,7 +48,7 @@ def train(
     request = training_request(config, dataset=dataset, split=split, recipe=recipe)
     with training_progress() as hear, staged_progress() as progress:
         version, done = train_only(config, request, observer=Observer(hear=hear, progress=progress), resume=resume)
-    curve = config.paths.trainings / "curve.png"
+    curve = Path(done.folder).with_name("curve.png")
     if as_json:
         print_json(
             {
