@@ -113,6 +113,7 @@ class TrainingFailure(StrEnum):
     LEAK = "LEAK"  # what is learned from is also what is tested
     NOT_FINITE = "NOT_FINITE"  # the loss or the gradients are no numbers
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    DISK_FULL = "DISK_FULL"
 
 
 class TrainingError(FatalError):

@@ -6,6 +6,7 @@ its standard input does, which is when its parent ends; what it has done so far 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -20,7 +21,7 @@ from daemon.config import Config
 from daemon.evaluation.courtesy import stand_back
 from daemon.learning.news import Aside, Done, News, Phase, Refused, Step, Tried, encode_news
 from daemon.learning.task import TrainingRequest, load_training_dataset, prepare_task
-from medasr.errors import MedasrError, TrainingError, TransientError
+from medasr.errors import MedasrError, TrainingError, TrainingFailure, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +54,21 @@ def main() -> None:
             Refused(error=type(error).__name__, message=str(error), exit_code=error.exit_code, failure=failure),
         )
     except OSError as error:
-        told = TransientError(f"the training met an error of the system ({error.strerror}); make room and try again")
-        _say(out, Refused(error="TransientError", message=str(told), exit_code=told.exit_code, failure="DISK"))
+        told = _trouble(error)
+        failure = str(told.failure) if isinstance(told, TrainingError) else None
+        _say(out, Refused(error=type(told).__name__, message=str(told), exit_code=told.exit_code, failure=failure))
+
+
+def _trouble(error: OSError) -> MedasrError:
+    """What an error of the system means to a training."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return TrainingError(
+            "the disk is full; make room (paths.state) and start the training again, it goes on from its checkpoint",
+            TrainingFailure.DISK_FULL,
+        )
+    return TransientError(
+        f"the training met an error of the system ({error.strerror}); try again, it goes on from there"
+    )
 
 
 def _train(order: dict[str, Any], out: BinaryIO) -> None:

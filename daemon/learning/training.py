@@ -161,6 +161,6 @@ def _error(refused: Refused) -> MedasrError:
     import medasr.errors
 
     kind = getattr(medasr.errors, refused.error, FatalError)
-    if kind is TrainingError and refused.failure:
+    if refused.failure:
         return TrainingError(refused.message, TrainingFailure(refused.failure))
     return kind(refused.message) if issubclass(kind, MedasrError) else FatalError(refused.message)
