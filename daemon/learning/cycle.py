@@ -23,14 +23,20 @@ from daemon.learning.record import RunRecord, begin_record
 from daemon.learning.task import SAMPLES, TrainingRequest, load_training_dataset, training_key
 from daemon.learning.training import COMMAND, Company, Stopped, one_training, run_training, sweep
 from daemon.registry import desk
+from daemon.registry.naming import SERVING
+from daemon.registry.serving import find_version, read_aliases
+from daemon.store import verdicts
+from daemon.store.connection import Store
 from daemon.store.learning import LearningState
-from medasr.errors import FatalError, MedasrError, TrainingError
+from medasr.errors import AlreadyRunning, FatalError, MedasrError, StoreError, TrainingError
+from medasr.packs import canonical_name
 from medasr.verdict import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from daemon.config import Config
+    from daemon.store.learning import LearningRun
     from daemon.store.verdicts import StoredVerdict
 
 logger = logging.getLogger(__name__)
@@ -69,13 +75,14 @@ def learn(
 ) -> Outcome:
     """Run one cycle to its end, and return how it ended; trouble of the training is an outcome, and is stored.
 
-    ``any_time``: whether the window of hours is ignored. Raise AlreadyRunning when another process trains here, Stopped when the
-    observer wants no more, DatasetError or ModelError when data or base cannot be read before the training begins.
+    ``any_time``: whether the window of hours is ignored. A scheduled run waits for another process that trains here, since its slot
+    comes once; one by hand raises AlreadyRunning. Raise Stopped when the observer wants no more, DatasetError or ModelError when
+    data or base cannot be read before the training begins.
     """
     observer = observer or Observer()
     home.prepare(config)
     trainings = config.paths.trainings
-    with one_training(trainings):
+    with one_training(trainings, wait=trigger == "scheduled"):
         dataset = load_training_dataset(config, request, observer.progress)
         key = training_key(config, request, dataset)
         sweep(trainings, key)
@@ -134,17 +141,12 @@ class _Cycle:
         self._told: LearningState | None = None
 
     def run(self, command: Sequence[str]) -> Outcome:
-        done = self._train(command)
-        crash_point("after_training")
-        version = desk.install(self._config, Path(done.folder), "trained")
-        self._tell(LearningState.JUDGING, version=version)
-        stored = run_gate(
-            self._config, version, self._trigger, progress=self._observer.progress, must_wait=self._must_wait()
-        )
-        crash_point("after_gate")
-        outcome = self._settle(stored, version, done)
-        shutil.rmtree(self._folder / SAMPLES, ignore_errors=True)
-        desk.perform(self._config, "prune", keep=self._config.learning.keep_candidates)
+        left = self._record.read()
+        if left.state is LearningState.PROMOTING and self._serves(left.version):
+            outcome = self._promoted_before(left)
+        else:
+            outcome = self._judge(*self._trained_before(left) or self._train(command))
+        self._tidy()
         return outcome
 
     def failed(self, error: MedasrError) -> Outcome:
@@ -154,7 +156,29 @@ class _Cycle:
         logger.error("learning failed", extra={"code": reason})
         return Outcome(run=self._record.number, state=LearningState.FAILED, reason=reason, message=str(error))
 
-    def _train(self, command: Sequence[str]) -> Done:
+    def _serves(self, version: str | None) -> bool:
+        serving = read_aliases(self._config.paths.database, canonical_name(self._config.model.base)).get(SERVING)
+        return serving is not None and serving.name == version
+
+    def _promoted_before(self, left: LearningRun) -> Outcome:
+        """End a run whose process died between the promotion and its record."""
+        store = Store(self._config.paths.database, writable=False)
+        try:
+            with store.read() as session:
+                stored = verdicts.find(session, str(left.verdict))
+        finally:
+            store.close()
+        return self._end(LearningState.PROMOTED, stored, f"{left.version} serves")
+
+    def _trained_before(self, left: LearningRun) -> tuple[str, None] | None:
+        """The version of a run whose process died after it lay on the shelf."""
+        if left.state not in (LearningState.JUDGING, LearningState.PROMOTING) or left.version is None:
+            return None
+        found = find_version(self._config.paths.database, left.version)
+        return (left.version, None) if found and not found.removed else None
+
+    def _train(self, command: Sequence[str]) -> tuple[str, Done]:
+        """Train, and put the version on the shelf."""
         self._tell(LearningState.TRAINING)
         waiting = self._must_wait()
 
@@ -169,33 +193,58 @@ class _Cycle:
         )
         detail = {"epoch": done.epoch, "interpolation": done.interpolation, "seconds": round(done.seconds)}
         self._tell(LearningState.TRAINING, detail=detail, again=True)
-        return done
+        crash_point("after_training")
+        return desk.install(self._config, Path(done.folder), "trained"), done
 
-    def _settle(self, stored: StoredVerdict, version: str, done: Done) -> Outcome:
-        """Promote, or refuse with the gate's reasons."""
-        state, reason, message = LearningState.PROMOTED, None, ""
-        if stored.verdict.decision is Decision.PROMOTE:
-            self._tell(LearningState.PROMOTING, verdict=stored.id)
-            crash_point("before_promotion")
-            try:
-                message = desk.promote(self._config, version, trigger=self._trigger)
-            except FatalError as error:  # what serves is pinned, or was changed by a person meanwhile
-                state, reason, message = LearningState.REJECTED, _code(error), str(error)
-            crash_point("after_promotion")
-        else:
-            state, message = LearningState.REJECTED, " ".join(stored.verdict.reasons)
+    def _judge(self, version: str, done: Done | None) -> Outcome:
+        """Hold the version against what serves; promote it, or refuse it with the gate's reasons."""
+        self._tell(LearningState.JUDGING, version=version)
+        stored = run_gate(
+            self._config, version, self._trigger, progress=self._observer.progress, must_wait=self._must_wait()
+        )
+        crash_point("after_gate")
+        if stored.verdict.decision is not Decision.PROMOTE:
             reason = ",".join(dict.fromkeys(str(check.name) for check in stored.verdict.failed))
+            return self._end(LearningState.REJECTED, stored, " ".join(stored.verdict.reasons), reason=reason, done=done)
+        self._tell(LearningState.PROMOTING, verdict=stored.id)
+        crash_point("before_promotion")
+        try:
+            message = desk.promote(self._config, version, trigger=self._trigger)
+        except (StoreError, AlreadyRunning):  # no word about the version; the next run promotes it
+            raise
+        except FatalError as error:  # what serves is pinned, or was changed by a person meanwhile
+            return self._end(LearningState.REJECTED, stored, str(error), reason=_code(error), done=done)
+        crash_point("after_promotion")
+        return self._end(LearningState.PROMOTED, stored, message, done=done)
+
+    def _end(
+        self,
+        state: LearningState,
+        stored: StoredVerdict,
+        message: str,
+        *,
+        reason: str | None = None,
+        done: Done | None = None,
+    ) -> Outcome:
         self._record.note(state, reason=reason, verdict=stored.id)
-        logger.info("learning ended", extra={"code": str(state), "version": version})
+        logger.info("learning ended", extra={"code": str(state), "version": stored.candidate})
         return Outcome(
             run=self._record.number,
             state=state,
             reason=reason,
             message=message,
-            version=version,
+            version=stored.candidate,
             verdict=stored,
             done=done,
         )
+
+    def _tidy(self) -> None:
+        """Drop what is not needed any more; how the run ended is stored, whatever comes of this."""
+        shutil.rmtree(self._folder / SAMPLES, ignore_errors=True)
+        try:
+            desk.perform(self._config, "prune", keep=self._config.learning.keep_candidates)
+        except MedasrError:
+            logger.exception("old versions could not be removed")
 
     def _must_wait(self) -> Callable[[], bool]:
         return _must_wait(self._config, any_time=self._any_time)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from daemon import control, home
-from medasr.errors import FatalError
+from medasr.errors import AlreadyRunning, FatalError
 
 if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.store.connection import Store
+    from daemon.store.learning import LearningRun
 
 #: What the control socket calls it.
 BEGIN_VERB = "learning-begin"
 NOTE_VERB = "learning-note"
+#: How long a daemon may take to answer after it has taken the home, and how often it is asked.
+PATIENCE_SECONDS = 120.0
+LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +32,18 @@ class RunRecord:
 
     config: Config
     number: int
+
+    def read(self) -> LearningRun:
+        """The run as it is stored."""
+        from daemon.store import learning
+        from daemon.store.connection import Store
+
+        store = Store(self.config.paths.database, writable=False)
+        try:
+            with store.read() as session:
+                return learning.find(session, self.number)
+        finally:
+            store.close()
 
     def note(self, state: str, **facts: Any) -> None:
         """Tell the run's state; facts are those of :func:`daemon.store.learning.note`. Raise what the store raises."""
@@ -48,19 +65,31 @@ def handlers(store: Store) -> dict[str, Callable[[str, str], Any]]:
 
 
 def _perform(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
+    """Have the daemon write it, or do so; what takes hours does not end because a daemon starts or stops at that moment."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return control.call(config.paths.state, verb, json.dumps(arguments))
+        except ConnectionError:
+            try:
+                return _perform_alone(config, verb, arguments)
+            except AlreadyRunning:
+                if time.monotonic() > deadline:
+                    raise
+        time.sleep(LOOK_SECONDS)
+
+
+def _perform_alone(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
     from daemon.store import migration
     from daemon.store.connection import Store
 
-    try:
-        return control.call(config.paths.state, verb, json.dumps(arguments))
-    except ConnectionError:
-        with home.locked(config.paths.state):
-            migration.upgrade(config.paths.database, config.paths.backups)
-            store = Store(config.paths.database, writable=True)
-            try:
-                return _do(store, verb, arguments, control.user_name(os.getuid()))
-            finally:
-                store.close()
+    with home.locked(config.paths.state):
+        migration.upgrade(config.paths.database, config.paths.backups)
+        store = Store(config.paths.database, writable=True)
+        try:
+            return _do(store, verb, arguments, control.user_name(os.getuid()))
+        finally:
+            store.close()
 
 
 def _do(store: Store, verb: str, arguments: dict[str, Any], actor: str) -> Any:

@@ -47,13 +47,13 @@ class Stopped(TransientError):  # noqa: N818 - reads as the state it reports
 
 
 @contextmanager
-def one_training(trainings: Path) -> Iterator[None]:
-    """Hold the lock of a home's trainings. Raise AlreadyRunning when another process trains."""
+def one_training(trainings: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock of a home's trainings. When another process trains, wait for it, or raise AlreadyRunning."""
     trainings.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(trainings / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise AlreadyRunning(
                 "a training is under way in this home; `medasrd learn status` shows how far it is"

@@ -109,6 +109,15 @@ def note(
         audit.record(session, now=now, actor=actor, action=f"learning-{state}", run=row.id)
 
 
+def find(session: Session, run: int) -> LearningRun:
+    """A run by its number. Raise FatalError when there is none."""
+    query = select(LearningRunRow, AdapterRow.name).outerjoin(AdapterRow, AdapterRow.id == LearningRunRow.adapter_id)
+    found = session.execute(query.where(LearningRunRow.id == run)).one_or_none()
+    if found is None:
+        raise FatalError(f"there is no learning run {run}; `medasrd learn status` shows the last ones")
+    return _run(*found)
+
+
 def ended_since(session: Session, moment: datetime) -> LearningState | None:
     """How the scheduled run ended that was begun at or after a moment; None while none has."""
     query = select(LearningRunRow.state).where(
