@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "evaluations": ("daemon.cli.evaluations", "evaluations", "What was measured: list, show, compare."),
     "gate": ("daemon.cli.gate", "gate", "Whether a new version may replace what serves: run, show, list."),
     "train": ("daemon.cli.train", "train", "Learn a new version of the model from a dataset."),
-    "learn": ("daemon.cli.learn", "learn", "Train, judge, and promote what is better: now, or how it went."),
+    "learn": ("daemon.cli.learn", "learn", "Train, judge, and promote what is better, or see how it went: status."),
     "report": ("daemon.cli.report", "report", "How the models score over time, and what the service itself saw."),
     "models": (
         "daemon.cli.models",

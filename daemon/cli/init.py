@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from daemon import control
 from daemon.cli.session import say
 from daemon.config import Config, load_config
 from daemon.config_template import render_toml
@@ -52,19 +51,25 @@ def init(home: Path, base: str | None) -> None:
     say(f"inbox      {config.paths.inbox}   drop recordings here")
     say(f"outbox     {config.paths.outbox}   transcripts appear here")
     if version:
-        say(f"model      {version}   fine-tuned for medical speech, comes with medasr; see `medasrd models list`")
+        say(f"model      {version}   fine-tuned; `medasrd models show serving` tells on what, and what it scored")
     say("next       " + f"medasrd models pull --config {target}   then   medasrd run --config {target}")
 
 
 def _settle(config: Config) -> str | None:
-    """Let the adapter that comes with the program serve, where nothing was promoted yet; a daemon that runs has done so itself."""
-    from daemon.registry import desk, settling
+    """Let the adapter that comes with the program serve, where nothing was promoted yet, and return the version that serves.
+
+    A daemon that runs has done so itself.
+    """
+    from daemon.registry import desk
+    from daemon.registry.serving import model_name, resolve
 
     try:
-        with desk.alone(config) as registry:
-            return settling.settle(registry, actor=control.user_name(os.getuid()))
+        with desk.alone(config):
+            pass
     except AlreadyRunning:
-        return None
+        pass
+    model = resolve(config)
+    return model_name(config, model) if model.adapter else None
 
 
 def _write(path: Path, content: str) -> None:

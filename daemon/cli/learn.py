@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from daemon.cli.progress import staged_progress
 from daemon.cli.session import duration, local, reading, say
 from daemon.cli.tables import print_table
 from daemon.cli.train import training_progress
+from daemon.config import load_config
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -26,10 +28,10 @@ REJECTED, FAILED = 4, 1
 
 @click.group(invoke_without_command=True)
 @click.option("--now", is_flag=True, help="Run one cycle now: gather, train, measure, judge, promote or refuse.")
-@config_option
+@click.option("--config", "path", type=click.Path(path_type=Path), metavar="FILE", help="config.toml to use.")
 @json_option
 @click.pass_context
-def learn(context: click.Context, now: bool, config: Config, as_json: bool) -> None:
+def learn(context: click.Context, now: bool, path: Path | None, as_json: bool) -> None:
     """Train a new version and let it serve if the gate finds it better.
 
     By schedule this happens at the times of schedule.retrain. A cycle that was interrupted goes on where it was. Exit 0: promoted;
@@ -43,6 +45,7 @@ def learn(context: click.Context, now: bool, config: Config, as_json: bool) -> N
     from daemon.learning.cycle import learn as run
     from daemon.learning.task import training_request
 
+    config = load_config(path)  # not before: a subcommand has an option of its own
     os.umask(0o077)
     request = training_request(config)
     with training_progress() as hear, staged_progress() as progress:

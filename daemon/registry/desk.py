@@ -97,8 +97,12 @@ def handlers(registry: Registry) -> dict[str, Callable[[str, str], str]]:
 
 @contextmanager
 def alone(config: Config) -> Iterator[Registry]:
-    """The registry of a home in which no daemon runs, held against one that might start. Raise AlreadyRunning when one does."""
+    """The registry of a home in which no daemon runs, held against one that might start. Raise AlreadyRunning when one does.
+
+    As at a daemon's start, the embedded adapter of a new home is made to serve first: it is what is replaced.
+    """
     from daemon.registry.registry import Registry
+    from daemon.registry.settling import settle
     from daemon.store import migration
     from daemon.store.connection import Store
 
@@ -106,7 +110,9 @@ def alone(config: Config) -> Iterator[Registry]:
         migration.upgrade(config.paths.database, config.paths.backups)
         store = Store(config.paths.database, writable=True)
         try:
-            yield Registry(config=config, store=store, now=lambda: datetime.now(UTC))
+            registry = Registry(config=config, store=store, now=lambda: datetime.now(UTC))
+            settle(registry, actor=control.user_name(os.getuid()))
+            yield registry
         finally:
             store.close()
 

@@ -21,12 +21,14 @@ from daemon.cli import COMMANDS, main, medasrd
 from daemon.config import Config, load_config
 from daemon.intake import spool
 from daemon.intake.names import printable_name
+from daemon.registry.registry import Registry
 from daemon.store import evaluations, jobs, recordings, transcripts
 from daemon.store.connection import Store
 from daemon.store.states import SCHEMA_REVISION
 from medasr.errors import MedasrError, Reason
 from medasr.types import VerdictKind
 from tests.conftest import write_config
+from tests.support.adapters import BASE, enter, make_files
 from tests.support.evaluations import make_report
 from tests.support.stores import NOW, copy, hit, later, result
 
@@ -93,7 +95,7 @@ class Filled:
 
 
 @pytest.fixture
-def filled(new_home: Path) -> Filled:
+def filled(new_home: Path, tmp_path: Path) -> Filled:
     config = load_config(new_home)
     store = Store(config.paths.database, writable=True)
     hostile = b"visit \x1b[31mred\x07\n.wav"
@@ -109,6 +111,8 @@ def filled(new_home: Path) -> Filled:
         jobs.quarantine(session, job.id, Reason.BAD_FORMAT, now=later(minutes=1))
         for day in range(2):
             evaluations.add(session, make_report(skill=0.8 + day / 10, started_at=NOW + timedelta(days=day)))
+    base = replace(BASE, name="whisper-base")
+    enter(Registry(config=config, store=store, now=lambda: NOW), make_files(tmp_path / "adapter", base=base), base=base)
     store.close()
     return Filled(config=new_home, **ids)
 
@@ -485,9 +489,13 @@ class TestForPrograms:
         ("evaluations", "compare"): ("1", "2"),
         ("evaluations", "list"): (),
         ("evaluations", "show"): ("1",),
+        ("gate", "list"): (),
         ("jobs", "list"): (),
         ("jobs", "show"): ("1",),
+        ("learn", "status"): (),
+        ("models", "affected"): ("base",),
         ("models", "list"): (),
+        ("models", "show"): ("candidate",),
         ("models", "verify"): (),
         ("quarantine", "list"): (),
         ("report",): (),
@@ -497,7 +505,9 @@ class TestForPrograms:
         ("terms",): (),
     }
     #: These need a model or a dataset; tests of their own run them.
-    WITH_A_MODEL = [("evaluate",), ("explore",), ("scan",), ("transcribe",)]  # noqa: RUF012
+    WITH_A_MODEL = [  # noqa: RUF012
+        *(("evaluate",), ("explore",), ("gate", "run"), ("gate", "show"), ("scan",), ("train",), ("transcribe",)),
+    ]
 
     def test_every_command_that_takes_json_is_tried(self) -> None:
         assert sorted([*self.EXAMPLES, *self.WITH_A_MODEL]) == WITH_JSON

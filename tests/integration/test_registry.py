@@ -22,7 +22,7 @@ from daemon.store.schema import AuditRow, GateVerdictRow
 from medasr.errors import FatalError, ModelError, TransientError
 from medasr.packs import InstalledModel
 from tests.conftest import write_config
-from tests.support.adapters import BASE, describe, make_files
+from tests.support.adapters import BASE, describe, enter, make_files
 from tests.support.stores import NOW
 
 
@@ -49,22 +49,14 @@ def registry(config: Config, store: Store, told: list[str]) -> Registry:
     return Registry(config=config, store=store, now=lambda: NOW, on_change=lambda: told.append("changed"))
 
 
-def put(registry: Registry, source: Path, origin: str = "imported") -> str:
-    """Onto the shelf and into the table, as `install` does, but for the weights that are no tensors here."""
-    adapters = registry.config.paths.adapters
-    with shelf.locked(adapters):
-        placed = shelf.place(adapters, source, [BASE], preferred=BASE.name, fits=lambda _base, _adapter: None)
-    return registry.register(placed.name, placed.base_id, origin, actor="ann")
-
-
 @pytest.fixture
 def first(registry: Registry, tmp_path: Path) -> str:
-    return put(registry, make_files(tmp_path / "first", "one"))
+    return enter(registry, make_files(tmp_path / "first", "one"))
 
 
 @pytest.fixture
 def second(registry: Registry, tmp_path: Path, first: str) -> str:
-    return put(registry, make_files(tmp_path / "second", "two", context=10.0))
+    return enter(registry, make_files(tmp_path / "second", "two", context=10.0))
 
 
 def judge(store: Store, version: str, incumbent: str | None, decision: str) -> int:
@@ -119,13 +111,13 @@ class TestTheShelf:
     ) -> None:
         source = make_files(tmp_path / "plain")
         (source / "medasr.json").unlink()
-        name = put(registry, source)
+        name = enter(registry, source)
         with registry.store.read() as session:
             row = models.find_adapter(session, name)
             assert (row.base_sha256, row.audio_context) == (BASE.weights_sha256, "full")
 
     def test_the_same_weights_are_one_version(self, registry: Registry, first: str, tmp_path: Path) -> None:
-        assert put(registry, make_files(tmp_path / "again", "one")) == first
+        assert enter(registry, make_files(tmp_path / "again", "one")) == first
 
     def test_the_same_weights_with_other_settings_are_refused(
         self, registry: Registry, first: str, tmp_path: Path
@@ -134,14 +126,14 @@ class TestTheShelf:
         (source / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 4, "lora_alpha": 1000}')
         describe(source, BASE)
         with pytest.raises(FatalError, match=f"these weights are known as {first}, with another adapter_config.json"):
-            put(registry, source)
+            enter(registry, source)
 
     def test_one_whose_files_were_altered_on_the_shelf_is_repaired_by_importing_it_again(
         self, registry: Registry, config: Config, first: str, tmp_path: Path
     ) -> None:
         weights = config.paths.adapters / first / "adapter_model.safetensors"
         weights.write_bytes(b"something else")
-        assert put(registry, tmp_path / "first") == first
+        assert enter(registry, tmp_path / "first") == first
         assert weights.read_bytes() == b"one"
 
     @pytest.mark.parametrize(
@@ -167,7 +159,7 @@ class TestTheShelf:
         source = make_files(tmp_path / "harmed", "one")
         harm(source)  # type: ignore[operator]
         with pytest.raises(ModelError, match=complaint):
-            put(registry, source)
+            enter(registry, source)
         assert [path.name for path in registry.config.paths.adapters.iterdir()] == [".lock"]
         assert aliases(registry) == {}
 
@@ -185,7 +177,7 @@ class TestTheShelf:
         manifest = (source / "medasr.json").read_text()
         (source / "medasr.json").write_text(manifest.replace('"README.md"', '"../secret"'))
         with pytest.raises(ModelError, match=r"is not part of the adapter|is missing"):
-            put(registry, source)
+            enter(registry, source)
 
     def test_a_full_disk_leaves_nothing(
         self, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -196,7 +188,7 @@ class TestTheShelf:
         source = make_files(tmp_path / "source")
         monkeypatch.setattr("os.fsync", full)
         with pytest.raises(TransientError, match="make room"):
-            put(registry, source)
+            enter(registry, source)
         assert [path.name for path in registry.config.paths.adapters.iterdir()] == [".lock"]
 
     def test_what_was_half_built_is_swept_at_the_next_start(self, registry: Registry, first: str) -> None:
@@ -395,12 +387,12 @@ class TestRemoval:
             registry.promote(second, actor="ann", force=True, reason="r")
         with pytest.raises(ModelError, match="were removed"):
             resolve(config, second)
-        assert put(registry, tmp_path / "second") == second
+        assert enter(registry, tmp_path / "second") == second
         registry.promote(second, actor="ann", force=True, reason="r")
 
     def test_only_old_trained_ones_that_nobody_needs_are_pruned(self, registry: Registry, tmp_path: Path) -> None:
-        names = [put(registry, make_files(tmp_path / f"t{n}", f"t{n}"), "trained") for n in range(5)]
-        imported = put(registry, make_files(tmp_path / "mine", "mine"))
+        names = [enter(registry, make_files(tmp_path / f"t{n}", f"t{n}"), "trained") for n in range(5)]
+        imported = enter(registry, make_files(tmp_path / "mine", "mine"))
         registry.promote(names[0], actor="ann", force=True, reason="r")
         assert registry.prune(2, actor="daemon") == "2 removed"
         with registry.store.read() as session:

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from daemon.cli import medasrd
 from daemon.config import Config
 from daemon.control import ControlServer
-from daemon.registry import desk, settling, shelf
+from daemon.registry import desk, settling
 from daemon.registry.registry import Registry
 from daemon.registry.serving import model_name, resolve
 from daemon.store import jobs, migration, recordings, transcripts
@@ -22,7 +22,7 @@ from daemon.store.connection import Store
 from medasr.errors import FatalError, MedasrError
 from medasr.types import ModelVersion
 from tests.conftest import write_config
-from tests.support.adapters import BASE, make_files
+from tests.support.adapters import BASE, describe, enter, make_files
 from tests.support.stores import NOW, copy, later, result
 
 FORCE = ("--force", "--reason", "a test")
@@ -46,14 +46,7 @@ def store(config: Config) -> Iterator[Store]:
 def versions(config: Config, store: Store, tmp_path: Path) -> tuple[str, str]:
     """Two versions, entered as an import enters them."""
     registry = Registry(config=config, store=store, now=lambda: NOW)
-    names = []
-    for content in ("one", "two"):
-        with shelf.locked(config.paths.adapters):
-            source = make_files(tmp_path / content, content)
-            placed = shelf.place(
-                config.paths.adapters, source, [BASE], preferred=BASE.name, fits=lambda _base, _adapter: None
-            )
-        names.append(registry.register(placed.name, placed.base_id, "imported", actor="ann"))
+    names = [enter(registry, make_files(tmp_path / content, content)) for content in ("one", "two")]
     return names[0], names[1]
 
 
@@ -163,8 +156,6 @@ def test_a_card_cannot_command_the_terminal(config: Config, store: Store, tmp_pa
     registry = Registry(config=config, store=store, now=lambda: NOW)
     source = make_files(tmp_path / "embedded" / "whisper-tiny.en")
     (source / "README.md").write_text("\x1b]0;owned\x07 card")
-    from tests.support.adapters import describe
-
     describe(source, BASE)
     name = settling.settle(registry, embedded=tmp_path / "embedded")
     assert name is not None

@@ -6,6 +6,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from daemon.registry import shelf
+from daemon.registry.registry import Registry
 from medasr.packs import InstalledModel
 from medasr.whisper.manifest import AdapterManifest, write_manifest
 
@@ -44,6 +46,14 @@ def describe(folder: Path, base: InstalledModel, *, context: float = 30.0) -> No
         dataset={"train": 12},
     )
     write_manifest(folder, manifest)
+
+
+def enter(registry: Registry, source: Path, origin: str = "imported", *, base: InstalledModel = BASE) -> str:
+    """Put such a folder onto the shelf and into the table, as an import does; return the version's name."""
+    adapters = registry.config.paths.adapters
+    with shelf.locked(adapters):
+        placed = shelf.place(adapters, source, [base], preferred=base.name, fits=lambda _base, _adapter: None)
+    return registry.register(placed.name, placed.base_id, origin, actor="ann")
 
 
 def peft_folder(target: Path, *, seed: int = 1, strength: float = 0.0) -> Path:
