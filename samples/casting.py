@@ -94,9 +94,9 @@ UNLIKE = SpeechSet(
         Voice(name="joe-higher", engine="piper", speaker="joe", pitch=1.14, tempo=0.97),
         Voice(name="slt", engine="flite", speaker="slt", tempo=0.95),
         Voice(name="heart-gb-low", engine="hibari", speaker="gb", pitch=0.9, tempo=1.08),
-        Voice(name="espeak-rp", engine="espeak", speaker="en-gb-x-rp+f2", tempo=0.92),
+        Voice(name="espeak-rp", engine="espeak", speaker="en-gb-x-rp", pitch=1.05, tempo=0.92),
         Voice(name="joe-slow", engine="piper", speaker="joe", pitch=1.03, tempo=0.9),
-        Voice(name="espeak-scotland", engine="espeak", speaker="en-gb-scotland", tempo=0.92),
+        Voice(name="espeak-us-low", engine="espeak", speaker="en-us", pitch=0.95, tempo=0.9),
     ),
     clear=("joe-low", "heart", "heart-gb", "joe-higher", "slt"),
     treatments=(

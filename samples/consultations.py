@@ -38,6 +38,8 @@ LEVEL = 0.5  #: peak of the speech before any treatment, relative to full scale
 COMPRESSION = 0.962  #: of libsndfile's Opus: about 15 kbit/s
 LONG = 8  #: turns from which a recording is a long consultation: clear voices, longer pauses
 TALKERS = 6  #: in the babble
+#: Sounds of Hibari's British spelling rules that its American voice never learned: the nearest one it knows.
+AMERICAN_SOUNDS = str.maketrans({"Q": "O", "a": "æ", "ɒ": "ɑ", "ː": None})
 WORDS_A_MINUTE = 165  #: espeak-ng's tempo 1
 
 
@@ -48,7 +50,10 @@ def _piper() -> PiperVoice:
 
 @cache
 def _hibari(accent: str) -> Hibari:
-    return Hibari(threads=1, g2p=G2P(british=accent == "gb"))
+    if accent == "us":
+        return Hibari(threads=1)
+    british = G2P(british=True)
+    return Hibari(threads=1, g2p=lambda text: british(text).translate(AMERICAN_SOUNDS))
 
 
 def _say(voice: Voice, text: str, tempo: float) -> tuple[NDArray[np.float32], int]:
