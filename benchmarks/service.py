@@ -30,9 +30,10 @@ from benchmarks.options import Options, cores, installed
 from benchmarks.speech import Normalized, Spoken, normalized, recordings
 from benchmarks.turns import ratio, seconds_of, take_turns
 from daemon.config import Config
+from daemon.engine.batch import transcribe_all
 from daemon.engine.child import load_recognizer
 from daemon.engine.engine import Recognizer
-from daemon.engine.host import EngineHost, transcribe_all
+from daemon.engine.host import EngineHost
 from daemon.engine.protocol import Completed, engine_options
 from medasr.audio import read_normalized
 from medasr.types import SAMPLE_RATE

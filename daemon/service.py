@@ -23,7 +23,6 @@ from daemon.config import Config
 from daemon.control import ControlServer
 from daemon.decode.host import DecodeServer
 from daemon.engine.host import EngineHost
-from daemon.engine.protocol import EngineOptions, engine_options
 from daemon.evaluation import filing
 from daemon.gate import filing as gate_filing
 from daemon.intake.reception import Intake
@@ -31,15 +30,14 @@ from daemon.learning import record
 from daemon.operations import Operations
 from daemon.outbox import Folder
 from daemon.registry import desk
-from daemon.registry.registry import LOAD_FAILED, Registry
-from daemon.registry.serving import model_name
 from daemon.schedule import Schedule
 from daemon.status import status_document
 from daemon.store import jobs
 from daemon.store.connection import Store
 from daemon.store.states import WAITING, job_counts
+from daemon.swap import Swap
 from daemon.worker import Worker
-from medasr.errors import EngineError, MedasrError, ModelError
+from medasr.errors import EngineError, ModelError
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +78,9 @@ class Service:
     _fatal: list[BaseException] = field(default_factory=list)
     _scans: int = 0  # complete looks at the inbox so far
     _busy_at: float = field(default_factory=time.monotonic)
-    _promoted: threading.Event = field(default_factory=threading.Event)  # another version is to serve
-    _before: EngineOptions | None = None  # what served before a promotion whose weights are not loaded yet
+
+    def __post_init__(self) -> None:
+        self._swap = Swap(self.config, self.store, self.engine, now=utc_now, wake=self.wake_worker.set)
 
     def serve(self) -> None:
         """Serve until told to stop (or, once, until nothing is left to do). Raise what a person has to mend."""
@@ -120,16 +119,13 @@ class Service:
         self.wake_intake.set()
 
     def _turn_worker(self) -> None:
-        if self._promoted.is_set():
-            self._swap_model()
+        self._swap.turn()
         try:
             busy = self.worker.turn(0 if self.worker.idle else TURN_SECONDS)
         except ModelError:
-            if not self._serve_the_one_before():
+            if not self._swap.go_back():
                 raise
             return
-        if self.engine.ready is not None:
-            self._before = None
         if busy or not self.worker.idle:
             self._busy_at = time.monotonic()
             return
@@ -139,35 +135,6 @@ class Service:
             self.decoder.rest()
         self.wake_worker.wait(IDLE_SECONDS if not self.once else TURN_SECONDS)
         self.wake_worker.clear()
-
-    def _swap_model(self) -> None:
-        """Hand everything in flight to the version that serves now; one that cannot be told leaves the old one at work."""
-        self._promoted.clear()
-        try:
-            options = engine_options(self.config)
-        except MedasrError:
-            logger.exception("the promoted version cannot be served")
-            return
-        if options != self.engine.options:
-            self._before = self._before or self.engine.options
-            self.engine.reload(options)
-            logger.info("another version serves", extra={"version": model_name(self.config, options.model)})
-
-    def _serve_the_one_before(self) -> bool:
-        """After a promotion whose weights cannot be loaded: go back, so that what waits is transcribed. False without promotion."""
-        before, self._before = self._before, None
-        if before is None:
-            return False
-        logger.error("the promoted version cannot be loaded; the one before serves again")
-        registry = Registry(config=self.config, store=self.store, now=utc_now)
-        registry.rollback(actor="daemon", reason=LOAD_FAILED)
-        self.engine.reload(before)
-        return True
-
-    def _on_promotion(self) -> None:
-        """From the thread that answers commands: the model is changed by the thread that owns it."""
-        self._promoted.set()
-        self.wake_worker.set()
 
     def _turn_intake(self) -> None:
         intake = self.config.intake
@@ -242,7 +209,7 @@ class Service:
             "release": then_wake(operations.release),
             "cancel": then_wake(operations.cancel),
             **record.handlers(self.store),
-            **desk.handlers(Registry(config=self.config, store=self.store, now=utc_now, on_change=self._on_promotion)),
+            **desk.handlers(self._swap.registry),
             filing.VERB: lambda key, actor: filing.store_report(self.config, self.store, key, actor=actor),
             gate_filing.VERB: lambda key, actor: gate_filing.store_verdict(self.config, self.store, key, actor=actor),
             "status": lambda _argument, _actor: self.status(),
@@ -258,7 +225,7 @@ class Service:
                 "since": self.started_at.isoformat(),
                 "model": {
                     "base": ready.version.base_id,
-                    "version": model_name(self.config, self.engine.options.model),
+                    "version": self._swap.version,
                     "precision": ready.version.precision,
                     "audio_context": ready.version.audio_context,
                     "device": ready.device,

@@ -46,7 +46,7 @@ from medasr.errors import EngineError, ModelError
 from medasr.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -298,21 +298,3 @@ class EngineHost:
         if blamed is not None:
             events.append(Failed(id=blamed, blame=True, kind=kind))
         return events
-
-
-def transcribe_all(
-    host: EngineHost, items: Iterable[tuple[str, Path]], backlog_seconds: float = 3600.0
-) -> Iterator[EngineEvent]:
-    """Transcribe recordings (id, normalized audio) without a queue; give every event until all have completed or failed.
-
-    Hand over ``backlog_seconds`` of audio at a time. Raise EngineError when the child keeps dying, ModelError as ``poll`` does.
-    """
-    waiting = iter(items)
-    item = next(waiting, None)
-    while item or host.in_flight:
-        while item and host.pending_seconds < backlog_seconds:
-            host.submit(*item)
-            item = next(waiting, None)
-        yield from host.poll(_STOP_SECONDS)
-        if not host.healthy:
-            raise EngineError("the model process keeps dying; `medasrd doctor` looks for the reason")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.engine.host import EngineHost, transcribe_all
+from daemon.engine.batch import transcribe_all
+from daemon.engine.host import EngineHost
 from daemon.engine.ladder import FIRST_REST_SECONDS, GIVE_UP_AFTER, LOWERED_SECONDS
 from daemon.engine.protocol import Completed, Died, EngineFailure, Failed
 from medasr.errors import EngineError, ModelError

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.engine.host import EngineHost, transcribe_all
-from daemon.engine.protocol import Completed, EngineFailure, Failed, Progress, Ready
+from daemon.engine.batch import transcribe_all
+from daemon.engine.host import EngineHost
+from daemon.engine.protocol import Completed, Died, EngineFailure, Failed, Progress, Ready
 from medasr.types import VerdictKind
 from tests.support.transcribers import Behaviour, Mark, engine_command, engine_options, poll_until, write_recording
 
@@ -264,3 +265,43 @@ def test_a_smaller_batch_within_the_child_is_said_on_the_transcript(tmp_path: Pa
     assert result.fallback == "batch 2"
     assert result.transcript.text == " ".join(["160 samples in a batch of 2"] * 4 * 2)
     assert host.restarts == 0
+
+
+class TestAnotherModel:
+    """A promotion replaces the child; what it had in hand is nobody's fault and nobody's loss."""
+
+    def test_what_is_in_flight_goes_to_the_next_child(self, host: EngineHost, tmp_path: Path) -> None:
+        for name in "abc":
+            host.submit(name, write_recording(tmp_path / name, Mark.LONG, Mark.LONG, Mark.LONG))
+        poll_until(host, lambda events: any(isinstance(event, Progress) for event in events))
+        first = host.pid
+
+        host.reload(engine_options(tmp_path, precision="fp32"))
+        events = settled(host)
+
+        assert host.pid not in (None, first)
+        assert {result.version.precision for result in completed(events).values()} == {"fp32"}
+        assert completed(events).keys() == {"a", "b", "c"}
+        assert not [event for event in events if isinstance(event, Failed | Died)]
+        assert host.restarts == 0
+
+    def test_a_suspect_is_still_tried_alone_by_the_next_child(self, host: EngineHost, tmp_path: Path) -> None:
+        host.submit("deadly", write_recording(tmp_path / "deadly", Mark.SEGFAULT))
+        host.submit("harmless", write_recording(tmp_path / "harmless", Mark.SPEECH))
+        poll_until(host, lambda events: any(isinstance(event, Died) for event in events))
+        host.reload(engine_options(tmp_path, precision="fp32"))
+        events = settled(host)
+        assert [event.id for event in events if isinstance(event, Failed)] == ["deadly"]
+        assert completed(events).keys() == {"harmless"}
+
+    def test_the_same_model_is_not_loaded_again(self, host: EngineHost, tmp_path: Path) -> None:
+        host.ensure_started()
+        pid = host.pid
+        host.reload(engine_options(tmp_path))
+        assert host.pid == pid
+
+    def test_one_that_is_out_of_memory_is_loaded_when_there_is_work(self, host: EngineHost, tmp_path: Path) -> None:
+        host.reload(engine_options(tmp_path, precision="fp32"))
+        assert host.pid is None
+        host.submit("r1", write_recording(tmp_path / "r1", Mark.SPEECH))
+        assert completed(settled(host))["r1"].version.precision == "fp32"

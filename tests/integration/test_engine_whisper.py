@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from daemon.engine.batch import transcribe_all
 from daemon.engine.child import load_recognizer
 from daemon.engine.engine import Engine
-from daemon.engine.host import EngineHost, transcribe_all
+from daemon.engine.host import EngineHost
 from daemon.engine.protocol import Completed, EngineOptions, Reply, Transcribe
 from daemon.sections import Model, Quality, Speech
 from medasr.audio import normalize

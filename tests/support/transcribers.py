@@ -66,6 +66,7 @@ class Behaviour:
     loading: Literal["well", "segfault", "hang", "memory", "model error"] = "well"
     cuda: bool = False  #: claims to be on CUDA unless told to use the CPU
     fits: int = 1000  #: windows; larger batches are too much for the memory
+    refuses: str = ""  #: the name of an adapter's folder that cannot be loaded
 
 
 class ScriptedTranscriber:
@@ -125,6 +126,8 @@ def load_scripted(behaviour: Behaviour, options: EngineOptions) -> Recognizer:
         ctypes.string_at(0)
     elif behaviour.loading == "hang":
         threading.Event().wait()
+    elif behaviour.refuses and options.model.adapter.endswith(behaviour.refuses):
+        raise ModelError("the adapter does not fit the model; use another one")
     elif behaviour.loading == "model error":
         raise ModelError("the weights have another sha256; run `medasrd models pull`")
     elif behaviour.loading == "memory" and options.model.device != "cpu":

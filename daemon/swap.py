@@ -1,0 +1,73 @@
+"""Another version under a running service: the thread that owns the model changes it, and goes back if it cannot be loaded."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from daemon.engine.protocol import engine_options
+from daemon.registry.registry import LOAD_FAILED, Registry
+from daemon.registry.serving import model_name
+from medasr.errors import MedasrError
+
+if TYPE_CHECKING:
+    from daemon.config import Config
+    from daemon.engine.host import EngineHost
+    from daemon.store.connection import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Swap:
+    """Follows what the registry says serves. :meth:`request` may come from any thread, all else from the one that owns the engine."""
+
+    def __init__(
+        self, config: Config, store: Store, engine: EngineHost, *, now: Callable[[], datetime], wake: Callable[[], None]
+    ) -> None:
+        """Given the parts of a service, its clock, and what wakes the thread that owns the engine."""
+        self._config = config
+        self._engine = engine
+        self._wake = wake
+        self._requested = threading.Event()
+        self._promoted = False  # and its weights were not loaded yet
+        self.registry = Registry(config=config, store=store, now=now, on_change=self.request)
+
+    @property
+    def version(self) -> str:
+        """What is loaded, or will be for the next recording: a version, or the base where it has no adapter."""
+        return model_name(self._config, self._engine.options.model)
+
+    def request(self) -> None:
+        """Another version is to serve."""
+        self._requested.set()
+        self._wake()
+
+    def turn(self) -> None:
+        """Hand everything in flight to the version that serves now, if that is another one; nothing waits for it to load."""
+        if self._engine.ready is not None:
+            self._promoted = False
+        if not self._requested.is_set():
+            return
+        self._requested.clear()
+        try:
+            options = engine_options(self._config)
+        except MedasrError:
+            logger.exception("the promoted version cannot be served")
+            return
+        if options != self._engine.options:
+            self._promoted = True
+            self._engine.reload(options)
+            logger.info("another version serves", extra={"version": self.version})
+
+    def go_back(self) -> bool:
+        """The weights could not be loaded: serve what served before the promotion. False where they were not promoted just now."""
+        promoted, self._promoted = self._promoted, False
+        if not promoted:
+            return False
+        logger.error("the promoted version cannot be loaded; the one before serves again")
+        self.registry.rollback(actor="daemon", reason=LOAD_FAILED)
+        self._engine.reload(engine_options(self._config))
+        return True
