@@ -154,7 +154,7 @@ def make_batch(
         likely=likely,
         probabilities=probabilities,
         seconds=sum(row.seconds for row in rows),
-        acoustic=not drafts[0].artificial,
+        acoustic=not drafts[0].artificial and chance.random() < recipe.acoustic_share,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
@@ -50,8 +50,8 @@ def write_adapter(
         for name, tensor in tensors.items()
     }
     config = LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
+        r=recipe.rank * recipe.members,
+        lora_alpha=recipe.alpha * recipe.members,
         lora_dropout=recipe.dropout,
         target_modules=_targets(tensors),
         base_model_name_or_path=hub_name(base_id),
@@ -61,6 +61,21 @@ def write_adapter(
     for path in folder.iterdir():
         path.chmod(0o600)
     write_durably(folder / WEIGHTS_FILE, save(mixed, metadata={"format": "pt"}))
+
+
+def average(members: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of adapters, exactly, as one whose rank is the sum of theirs (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482).
+
+    The mean of the products B·A is the product of all B side by side, divided by their number, with all A one above the other.
+    """
+    if len(members) == 1:
+        return dict(members[0])
+    return {
+        name: torch.cat([one[name] for one in members], dim=1) / len(members)
+        if ".lora_B." in name
+        else torch.cat([one[name] for one in members], dim=0)
+        for name in members[0]
+    }
 
 
 def complete_adapter(

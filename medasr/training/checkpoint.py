@@ -16,11 +16,16 @@ from typing import Any
 
 import torch
 
-from medasr.training.loop import Trainee
+from medasr.training.loop import Trainee, trained_parameters
 from medasr.whisper.manifest import write_durably
 
 MANIFEST = "manifest.json"
-_ADAPTER, _OPTIMIZER, _STATE = "adapter.safetensors", "optimizer.safetensors", "state.json"
+_ADAPTER, _OPTIMIZER, _AVERAGE, _STATE = (
+    "adapter.safetensors",
+    "optimizer.safetensors",
+    "average.safetensors",
+    "state.json",
+)
 _PREFIX = "checkpoint-"
 #: The one before the last is kept until the last is complete.
 _KEPT = 1
@@ -32,6 +37,7 @@ class Checkpoint:
 
     adapter: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]  #: by "NUMBER.NAME"
+    average: dict[str, torch.Tensor]  #: by "NUMBER"
     step: int
     parts: int
     state: dict[str, Any]  #: whatever else the training has to know again
@@ -46,7 +52,8 @@ def save_checkpoint(folder: Path, trainee: Trainee, state: Mapping[str, Any]) ->
     target.mkdir(parents=True, mode=0o700)
     facts = {"step": trainee.step, "parts": trainee.parts, "state": dict(state)}
     contents = {
-        _ADAPTER: save(adapter_tensors(trainee)),
+        _ADAPTER: save(_tensors(trainee)),
+        _AVERAGE: save({f"{number:05d}": tensor.cpu() for number, tensor in enumerate(trainee.average)}),
         _OPTIMIZER: save(_optimizer_tensors(trainee)),
         _STATE: json.dumps(facts, sort_keys=True).encode(),
     }
@@ -78,11 +85,27 @@ def restore(trainee: Trainee, checkpoint: Checkpoint) -> None:
         values.setdefault(int(number), {})[name] = tensor
     described = trainee.optimizer.state_dict()
     trainee.optimizer.load_state_dict({**described, "state": values})
+    for average, kept in zip(
+        trainee.average, (checkpoint.average[name] for name in sorted(checkpoint.average)), strict=True
+    ):
+        average.copy_(kept)
     trainee.step, trainee.parts = checkpoint.step, checkpoint.parts
 
 
 def adapter_tensors(trainee: Trainee) -> dict[str, torch.Tensor]:
-    """The adapter's tensors by PEFT's names, on the CPU; copies."""
+    """What has been learned: the averaged adapter's tensors by PEFT's names, on the CPU; copies."""
+    parameters = trained_parameters(trainee)
+    last = [parameter.detach().clone() for parameter in parameters]
+    with torch.no_grad():
+        for parameter, average in zip(parameters, trainee.average, strict=True):
+            parameter.copy_(average)
+        tensors = _tensors(trainee)
+        for parameter, value in zip(parameters, last, strict=True):
+            parameter.copy_(value)
+    return tensors
+
+
+def _tensors(trainee: Trainee) -> dict[str, torch.Tensor]:
     from peft import get_peft_model_state_dict
 
     tensors = get_peft_model_state_dict(trainee.adapted)
@@ -107,7 +130,7 @@ def _read(folder: Path) -> Checkpoint | None:
 
     try:
         hashes = json.loads((folder / MANIFEST).read_bytes())
-        contents = {name: (folder / name).read_bytes() for name in (_ADAPTER, _OPTIMIZER, _STATE)}
+        contents = {name: (folder / name).read_bytes() for name in (_ADAPTER, _OPTIMIZER, _AVERAGE, _STATE)}
     except (OSError, ValueError):
         return None
     if any(hashlib.sha256(content).hexdigest() != hashes.get(name) for name, content in contents.items()):
@@ -116,6 +139,7 @@ def _read(folder: Path) -> Checkpoint | None:
     return Checkpoint(
         adapter=load(contents[_ADAPTER]),
         optimizer=load(contents[_OPTIMIZER]),
+        average=load(contents[_AVERAGE]),
         step=facts["step"],
         parts=facts["parts"],
         state=facts["state"],

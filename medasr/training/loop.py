@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,6 +30,7 @@ class Trainee:
     steps: int  #: in all
     step: int = 0
     parts: int = 1  #: pieces into which a batch is cut, so that it fits into memory
+    average: list[torch.Tensor] = field(default_factory=list)  #: of the trained tensors over the last steps
 
 
 def make_trainee(model: LoadedModel, recipe: TrainingRecipe, steps: int) -> Trainee:
@@ -57,6 +58,7 @@ def make_trainee(model: LoadedModel, recipe: TrainingRecipe, steps: int) -> Trai
         compute_type=model.compute_type,
         optimizer=torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay),
         steps=steps,
+        average=[parameter.detach().clone() for parameter in trained],
     )
 
 
@@ -83,7 +85,7 @@ def learn(trainee: Trainee, batch: Batch, recipe: TrainingRecipe) -> float:
         trainee.optimizer.zero_grad(set_to_none=True)
         if trainee.device.type == "cuda":
             torch.cuda.empty_cache()
-    trained = [parameter for group in trainee.optimizer.param_groups for parameter in group["params"]]
+    trained = trained_parameters(trainee)
     norm = torch.nn.utils.clip_grad_norm_(trained, recipe.gradient_norm)
     if not bool(torch.isfinite(norm)):
         raise TrainingError(
@@ -92,7 +94,13 @@ def learn(trainee: Trainee, batch: Batch, recipe: TrainingRecipe) -> float:
         )
     trainee.optimizer.step()
     trainee.step += 1
+    _average(trainee, trained, recipe.averaging)
     return value
+
+
+def trained_parameters(trainee: Trainee) -> list[torch.Tensor]:
+    """What learns, in the optimizer's order."""
+    return [parameter for group in trainee.optimizer.param_groups for parameter in group["params"]]
 
 
 def learning_rate(recipe: TrainingRecipe, step: int, steps: int) -> float:
@@ -109,6 +117,14 @@ def _prepare(trainee: Trainee, recipe: TrainingRecipe) -> None:
     trainee.optimizer.zero_grad(set_to_none=True)
     if recipe.dropout:  # each step has chance of its own, so that an interrupted training goes on as it would have
         torch.manual_seed(recipe.seed * 1_000_003 + trainee.step)
+
+
+@torch.no_grad()
+def _average(trainee: Trainee, trained: list[torch.Tensor], averaging: float) -> None:
+    """Move the average towards where the weights are; over few steps it follows sooner (Polyak and Juditsky 1992)."""
+    kept = min(averaging, trainee.step / (trainee.step + 9))
+    for average, parameter in zip(trainee.average, trained, strict=True):
+        average.mul_(kept).add_(parameter, alpha=1 - kept)
 
 
 def _loss(trainee: Trainee, part: Batch, whole: Batch, recipe: TrainingRecipe) -> float:

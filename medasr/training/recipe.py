@@ -29,6 +29,7 @@ class TrainingRecipe:
     batch_size: int = 8
     shortest_context: float = 10.0  #: seconds; windows are trained from here on, and served from here on
     longer_share: float = 0.1  #: of the batches, which are computed at a random longer window
+    acoustic_share: float = 0.35  #: of the batches, from which the encoder learns too; the decoder learns from all
     join_share: float = 0.25  #: of the examples, which are joined with others into one window with several segments
     empty_share: float = 0.05  #: of the examples beside them: noise without speech, and no text
     practice_share: float = 0.0  #: of the examples beside them: invented sentences of patients, spoken by machines
@@ -42,6 +43,10 @@ class TrainingRecipe:
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
     noise_share: float = 0.5  #: of the examples, to which noise is added
     noise_snr_db: tuple[float, float] = (5.0, 30.0)
+    averaging: float = (
+        0.9  #: of the weights over the steps, what is kept of the average at each; 0 takes the last weights
+    )
+    members: int = 1  #: adapters trained from seeds of their own, and averaged: what each learned by chance evens out
     time_masks: int = 2
     time_mask_seconds: float = 0.4  #: at most
     mel_masks: int = 2
@@ -66,10 +71,12 @@ NOTEBOOK = TrainingRecipe(
     targets=("q_proj", "v_proj"),
     shortest_context=WINDOW_SECONDS,
     longer_share=0.0,
+    acoustic_share=1.0,
     join_share=0.0,
     empty_share=0.0,
     speeds=(1.0,),
     noise_share=0.0,
+    averaging=0.0,
     time_masks=0,
     mel_masks=0,
     interpolations=(1.0,),

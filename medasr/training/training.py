@@ -16,7 +16,7 @@ import numpy as np
 
 from medasr.errors import TrainingError, TrainingFailure, TransientError
 from medasr.training.batches import Draft, Material, draw_epoch, make_batch
-from medasr.training.candidate import complete_adapter, write_adapter
+from medasr.training.candidate import average, complete_adapter, write_adapter
 from medasr.training.checkpoint import adapter_tensors, last_checkpoint, restore, save_checkpoint
 from medasr.training.lessons import write_lessons
 from medasr.training.loop import Trainee, learn, make_trainee
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 #: A checkpoint is written at the end of each epoch, and after so many seconds without one.
 CHECKPOINT_SECONDS = 120.0
 CANDIDATE = "candidate"
+#: Members of one training have seeds so far apart, so that trainings of neighbouring seeds share none.
+_SEEDS_APART = 1_000_003
 HISTORY = "history.json"
 
 
@@ -95,6 +97,7 @@ class Candidate:
 class _Progress:
     """What a checkpoint keeps beside tensors."""
 
+    member: int = 0  #: that learns now
     epoch: int = 0  #: of the next batch
     batch: int = 0
     losses: list[float] = field(default_factory=list)
@@ -147,11 +150,17 @@ class _Training:
     def _ended(self) -> bool:
         """Whether all epochs are made, or so many brought nothing better that no more are."""
         progress = self._progress
+        if not self._at_last_member:
+            return False
         if progress.epoch >= self._recipe.epochs:
             return True
         if progress.base is None or not progress.trials:
             return False
         return progress.epoch - choose(progress.base, progress.trials).epoch >= self._recipe.patience
+
+    @property
+    def _at_last_member(self) -> bool:
+        return self._progress.member >= self._recipe.members - 1
 
     def _optimize(self, checkpoint: Checkpoint | None) -> None:
         model = self._load()
@@ -164,13 +173,23 @@ class _Training:
             if _is_packed(model):
                 model = self._load()
         material = Material(examples=self._task.examples, practice=self._task.practice, lessons=lessons)
-        plans = [draw_epoch(material, self._recipe, epoch) for epoch in range(self._recipe.epochs)]
-        trainee = make_trainee(model, self._recipe, steps=sum(map(len, plans)))
-        if checkpoint:
-            restore(trainee, checkpoint)
-        trainee.parts = max(trainee.parts, self._parts)
         while not self._ended:
-            self._epoch(trainee, plans[self._progress.epoch], notation)
+            recipe = self._member_recipe()
+            plans = [draw_epoch(material, recipe, epoch) for epoch in range(recipe.epochs)]
+            trainee = make_trainee(model, recipe, steps=sum(map(len, plans)))
+            if checkpoint:
+                restore(trainee, checkpoint)
+                checkpoint = None
+            trainee.parts = max(trainee.parts, self._parts)
+            while self._progress.epoch < len(plans) and not self._ended:
+                self._epoch(trainee, plans[self._progress.epoch], notation)
+            model = replace(model, network=trainee.adapted.unload())
+            if not self._at_last_member:
+                self._progress.member, self._progress.epoch = self._progress.member + 1, 0
+
+    def _member_recipe(self) -> TrainingRecipe:
+        """The recipe with the seed of the member that learns now."""
+        return replace(self._recipe, seed=self._recipe.seed + _SEEDS_APART * self._progress.member)
 
     def _load(self) -> LoadedModel:
         return load_model(replace(self._task.model, precision=self._recipe.precision))
@@ -182,18 +201,21 @@ class _Training:
             if self._listener.must_step_aside():
                 self._save(trainee)
                 raise SteppedAside("the training makes room and will go on from its checkpoint")
-            chance = np.random.default_rng([self._recipe.seed, progress.epoch, progress.batch])
-            batch = make_batch(plan[progress.batch], self._recipe, notation, chance)
+            recipe = self._member_recipe()
+            chance = np.random.default_rng([recipe.seed, progress.epoch, progress.batch])
+            batch = make_batch(plan[progress.batch], recipe, notation, chance)
             began = time.monotonic()
-            progress.losses.append(learn(trainee, batch, self._recipe))
+            progress.losses.append(learn(trainee, batch, recipe))
             progress.batch += 1
-            left = (trainee.steps - trainee.step) * self._seconds_a_step(began)
-            self._listener.on_step(trainee.step, trainee.steps, progress.losses[-1], left)
+            step, steps = len(progress.losses), trainee.steps * recipe.members
+            left = (steps - step) * self._seconds_a_step(began)
+            self._listener.on_step(step, steps, progress.losses[-1], left)
             if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
                 self._save(trainee)
         progress.epoch, progress.batch = progress.epoch + 1, 0
         self._keep_epoch(trainee, progress.epoch)
-        self._try(adapter_tensors(trainee), progress.epoch)
+        if self._at_last_member:
+            self._try(progress.epoch)
         self._save(trainee)
 
     def _seconds_a_step(self, began: float) -> float:
@@ -202,11 +224,12 @@ class _Training:
         self._pace = 0.9 * (self._pace or last) + 0.1 * last
         return self._pace
 
-    def _try(self, tensors: Mapping[str, torch.Tensor], epoch: int) -> None:
-        """Decode validation with the adapter of an epoch, mixed with the base in the ways that the recipe names."""
+    def _try(self, epoch: int) -> None:
+        """Decode validation with what was learned up to an epoch, mixed with the base in the ways that the recipe names."""
         if self._task.validation is None or self._progress.base is None:
             return
         folder = self._folder / "trial"
+        tensors = self._learned(epoch)
         for interpolation in self._recipe.interpolations:
             write_adapter(folder, tensors, self._task.model.base_id, self._recipe, interpolation)
             self._complete(folder, {}, {})
@@ -242,14 +265,21 @@ class _Training:
     def _keep_epoch(self, trainee: Trainee, epoch: int) -> None:
         from safetensors.torch import save
 
-        write_durably(self._folder / f"epoch-{epoch:02d}.safetensors", save(adapter_tensors(trainee)))
+        write_durably(self._epoch_file(self._progress.member, epoch), save(adapter_tensors(trainee)))
 
-    def _finish(self) -> Candidate:
+    def _epoch_file(self, member: int, epoch: int) -> Path:
+        return self._folder / f"member-{member}-epoch-{epoch:02d}.safetensors"
+
+    def _learned(self, epoch: int) -> dict[str, torch.Tensor]:
+        """What all members have learned up to an epoch."""
         from safetensors.torch import load
 
+        return average([load(self._epoch_file(member, epoch).read_bytes()) for member in range(self._recipe.members)])
+
+    def _finish(self) -> Candidate:
         progress = self._progress
         chosen = self._chosen()
-        tensors = load((self._folder / f"epoch-{chosen.epoch:02d}.safetensors").read_bytes())
+        tensors = self._learned(chosen.epoch)
         folder = self._folder / CANDIDATE
         write_adapter(folder, tensors, self._task.model.base_id, self._recipe, chosen.interpolation)
         facts = {"epochs": chosen.epoch, "interpolation": chosen.interpolation}

@@ -17,7 +17,7 @@ from medasr.lexicon import find, load_lexicon
 from medasr.speech import SpeechOptions
 from medasr.text.normalizers import text_normalizer
 from medasr.training.batches import IGNORED, Batch, Material, draw_epoch, make_batch
-from medasr.training.candidate import write_adapter
+from medasr.training.candidate import average, write_adapter
 from medasr.training.checkpoint import adapter_tensors, last_checkpoint, restore, save_checkpoint
 from medasr.training.examples import Example, read_examples
 from medasr.training.lessons import write_lessons
@@ -43,6 +43,8 @@ RECIPE = TrainingRecipe(
     join_share=0.0,
     empty_share=0.0,
     longer_share=0.0,
+    acoustic_share=1.0,
+    averaging=0.0,
     interpolations=(1.0, 0.5),
 )
 
@@ -198,6 +200,53 @@ class TestLearning:
         assert error.value.failure is TrainingFailure.NOT_FINITE
 
 
+class TestSharing:
+    def encoder_changes(self, trainee: Trainee) -> list[float]:
+        learned = adapter_tensors(trainee)
+        return [
+            float(value.abs().sum()) for name, value in learned.items() if "encoder.layers" in name and "lora_B" in name
+        ]
+
+    def test_from_a_batch_that_is_not_acoustic_only_the_decoder_learns(
+        self, model: LoadedModel, examples: list[Example]
+    ) -> None:
+        trainee, _ = taught(model, examples, replace(RECIPE, acoustic_share=0.0))
+        assert sum(self.encoder_changes(trainee)) == 0.0
+        assert any(bool(value.abs().sum() > 0) for name, value in adapter_tensors(trainee).items() if "lora_B" in name)
+
+    def test_how_machines_speak_is_not_learned(self, model: LoadedModel, examples: list[Example]) -> None:
+        recipe = replace(RECIPE, practice_share=1.0)
+        drafts = draw_epoch(Material(examples=examples, practice=examples), recipe, 0)
+        made = [make_batch(one, recipe, notation_of(model, "en"), np.random.default_rng(0)) for one in drafts]
+        assert sorted(batch.acoustic for batch in made) == [False, False, True, True]
+
+    def test_the_average_lies_between_the_steps(self, examples: list[Example]) -> None:
+        tensors = {}
+        for averaging in (0.0, 0.9):
+            trainee, _ = taught(load_model(tiny_english()), examples, replace(RECIPE, averaging=averaging), epochs=3)
+            tensors[averaging] = adapter_tensors(trainee)
+        last, averaged = (torch.cat([one[name].flatten() for name in sorted(one)]) for one in tensors.values())
+        assert not torch.equal(last, averaged)
+        assert averaged.norm() < 1.05 * last.norm()
+
+    def test_the_mean_of_adapters_changes_the_base_by_the_mean_of_their_changes(
+        self, examples: list[Example], tmp_path: Path
+    ) -> None:
+        members = []
+        for seed in (0, 1):
+            trainee, _ = taught(load_model(tiny_english()), examples, replace(RECIPE, seed=seed))
+            members.append(adapter_tensors(trainee))
+        stock = load_model(tiny_english()).network.state_dict()
+        changes = []
+        for number, (tensors, count) in enumerate([(members[0], 1), (members[1], 1), (average(members), 2)]):
+            write_adapter(tmp_path / str(number), tensors, "whisper-tiny.en", replace(RECIPE, members=count), 1.0)
+            network = load_model(tiny_english()).network
+            apply_adapter(network, tmp_path / str(number), merge=True)
+            name = "model.decoder.layers.1.fc2.weight"
+            changes.append(network.state_dict()[name] - stock[name])
+        assert torch.allclose(changes[2], (changes[0] + changes[1]) / 2, atol=1e-5)
+
+
 class TestRehearsal:
     def test_a_lesson_is_what_the_base_writes(self, model: LoadedModel, examples: list[Example]) -> None:
         lessons = write_lessons(model, examples, notation_of(model, "en"))
@@ -239,7 +288,10 @@ class TestCheckpoints:
         assert learn(fresh, batch, RECIPE) == learn(trainee, batch, RECIPE)
         assert equal(adapter_tensors(fresh), adapter_tensors(trainee))
 
-    @pytest.mark.parametrize("damage", ["manifest.json", "adapter.safetensors", "optimizer.safetensors", "state.json"])
+    @pytest.mark.parametrize(
+        "damage",
+        ["manifest.json", "adapter.safetensors", "average.safetensors", "optimizer.safetensors", "state.json"],
+    )
     def test_one_that_is_not_does_not_count(
         self, model: LoadedModel, examples: list[Example], tmp_path: Path, damage: str
     ) -> None:
@@ -332,6 +384,20 @@ class TestTraining:
         with pytest.raises(SteppedAside):
             train(task, tmp_path, Onlooker(aside_after=steps))
         assert train(task, tmp_path, Onlooker()).manifest.adapter_sha256 == whole
+
+    def test_members_learn_one_after_the_other_and_interrupted_the_same(
+        self, examples: list[Example], tmp_path: Path
+    ) -> None:
+        recipe = replace(RECIPE, members=2, epochs=1, averaging=0.9, acoustic_share=0.5)
+        task = TrainingTask(model=tiny_english(), recipe=recipe, examples=examples)
+        whole = train(task, tmp_path / "whole", Onlooker())
+        with pytest.raises(SteppedAside):
+            train(task, tmp_path / "interrupted", Onlooker(aside_after=3))
+        resumed = train(task, tmp_path / "interrupted", Onlooker())
+        assert resumed.manifest.adapter_sha256 == whole.manifest.adapter_sha256
+        assert len(whole.losses) == 4
+        config = json.loads((whole.folder / "adapter_config.json").read_text())
+        assert (config["r"], config["lora_alpha"]) == (8, 16)
 
     def test_one_that_lost_its_checkpoint_starts_over(
         self, examples: list[Example], whole: str, tmp_path: Path
