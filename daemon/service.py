@@ -232,6 +232,7 @@ class Service:
                 }
                 if ready
                 else None,
+                "serves": self._swap.version,
                 "engine": "resting"
                 if not self.engine.healthy
                 else "ready"

@@ -52,9 +52,12 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
     lines = []
     if daemon:
         model = daemon["model"]
-        loaded = f"{model['base']} ({model['precision']}, {model['device']})" if model else daemon["engine"]
+        served = daemon.get("serves", "")
+        loaded = (
+            f"{model['version']} ({model['precision']}, {model['device']})" if model else f"{served} {daemon['engine']}"
+        )
         since = local(datetime.fromisoformat(daemon["since"]))
-        lines += [("daemon", f"running since {since}, pid {daemon['pid']}"), ("model", loaded)]
+        lines += [("daemon", f"running since {since}, pid {daemon['pid']}"), ("model", loaded.strip())]
     where = inbox["path"]
     if daemon:
         settling = f", {inbox['settling']} settling or waiting" if inbox["settling"] else ""

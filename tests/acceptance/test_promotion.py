@@ -106,7 +106,9 @@ def test_recordings_in_flight_are_all_served_across_promotion_and_rollback(
         )
         more(1)
         daemon.until(lambda: all_delivered(config, count), what="the last recording is delivered")
-        assert medasrd_json("status", config=config)["daemon"]["engine_restarts"] == 0
+        status = medasrd_json("status", config=config)["daemon"]
+        assert (status["engine_restarts"], status["serves"]) == (0, first)
+        assert first in medasrd("status", config=config).stdout
         assert daemon.stop() == 0
     found = jobs(config)
     assert len(found) == count
