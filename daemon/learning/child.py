@@ -36,7 +36,8 @@ def main() -> None:
 
 
 def _end_with_daemon() -> None:
-    while sys.stdin.buffer.read(4096):
+    # Not through sys.stdin: a thread that waits in it makes the interpreter abort when it ends.
+    while os.read(sys.stdin.fileno(), 4096):
         pass
     os._exit(1)
 

@@ -142,7 +142,8 @@ def _say(out: BinaryIO, news: News) -> None:
 
 
 def _end_with_parent() -> None:
-    while sys.stdin.buffer.read(4096):
+    # Not through sys.stdin: a thread that waits in it makes the interpreter abort when it ends.
+    while os.read(sys.stdin.fileno(), 4096):
         pass
     os._exit(1)
 
