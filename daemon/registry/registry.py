@@ -227,8 +227,9 @@ class Registry:
         folder = version_folder(self.config.paths.adapters, row.name)
         if row.removed_at is not None:
             raise ModelError(f"the files of {row.name} were removed; import them again to let it serve")
+        raw = shelf.raw_manifest(folder)
         verify_adapter(folder)
-        if shelf.raw_manifest(folder) != row.manifest:
+        if raw != row.manifest:
             raise ModelError(
                 f"{folder} is not as it was installed; find out by whom it was altered, then import the version again"
             )

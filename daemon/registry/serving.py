@@ -146,7 +146,7 @@ def _directory(config: Config, version: Version | None) -> str:
         manifest = json.loads((folder / "medasr.json").read_bytes())
     except (OSError, ValueError):
         manifest = None
-    if manifest != version.manifest:
+    if manifest != version.manifest or folder.is_symlink():
         raise ModelError(
             f"the files of {version.name} in {folder} are missing or were altered; find out by whom, then import the version again, "
             "or go back with `medasrd models rollback`"

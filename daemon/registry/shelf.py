@@ -63,6 +63,8 @@ class Shelved:
 @contextmanager
 def locked(adapters: Path) -> Iterator[None]:
     """Make the folder (0700) and hold it against other processes that put versions there; wait for one that does."""
+    if adapters.is_symlink():
+        raise ModelError(f"{adapters} is a link; versions lie in a folder of the state itself, so put it back there")
     adapters.mkdir(mode=0o700, parents=True, exist_ok=True)
     adapters.chmod(0o700)
     descriptor = os.open(adapters / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -107,6 +109,8 @@ def place_unchecked(adapters: Path, source: Path, base_id: str) -> Shelved:
 
 def raw_manifest(folder: Path) -> dict[str, Any]:
     """A version's manifest as it lies there, which the database keeps and holds it against later. Raise ModelError without it."""
+    if folder.is_symlink():
+        raise ModelError(f"{folder} is a link, not a version; find out who put it there, then import the version again")
     try:
         document = json.loads((folder / MANIFEST_FILE).read_bytes())
     except (OSError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import stat
 from collections.abc import Iterator
@@ -179,6 +180,21 @@ class TestTheShelf:
         with pytest.raises(ModelError, match=r"is not part of the adapter|is missing"):
             enter(registry, source)
 
+    def test_folders_exchanged_for_links_are_refused(
+        self, registry: Registry, config: Config, first: str, tmp_path: Path
+    ) -> None:
+        shelved = config.paths.adapters / first
+        elsewhere = shelved.rename(tmp_path / "elsewhere")
+        shelved.symlink_to(elsewhere)
+        with pytest.raises(ModelError, match="link"):
+            registry.promote(first, actor="ann", force=True, reason="r")
+        with pytest.raises(ModelError, match="altered"):
+            resolve(config, first)
+        config.paths.adapters.rename(tmp_path / "adapters")
+        config.paths.adapters.symlink_to(tmp_path / "adapters")
+        with pytest.raises(ModelError, match="link"):
+            enter(registry, make_files(tmp_path / "another", "another"))
+
     def test_a_full_disk_leaves_nothing(
         self, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -217,6 +233,14 @@ class TestTheShelf:
         assert aliases(registry) == {"candidate": placed.name}
         with registry.store.read() as session:
             assert [row.name for row in models.list_adapters(session)] == [placed.name]
+
+
+def pretend_installed(config: Config, *, weights_sha256: str) -> None:
+    """A base on the disk as far as its manifest goes."""
+    folder = config.paths.models / BASE.name
+    folder.mkdir(parents=True)
+    manifest = {"schema": 1, "name": BASE.name, "source": "hub", "revision": "1", "parameters": 1, "files": {}}
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"weights_sha256": weights_sha256}))
 
 
 def link(path: Path, target: str) -> None:
@@ -475,6 +499,22 @@ class TestTheEmbeddedAdapter:
         with pytest.raises(ModelError, match="was altered"):
             settling.settle(registry, embedded=embedded)
         assert aliases(registry) == {}
+
+    def test_a_base_with_other_weights_is_served_as_it_is(
+        self, registry: Registry, config: Config, embedded: Path
+    ) -> None:
+        pretend_installed(config, weights_sha256="cd" * 32)
+        assert settling.settle(registry, embedded=embedded) is None
+        assert (aliases(registry), resolve(config, embedded=embedded).adapter) == ({}, "")
+
+    def test_one_that_served_before_such_a_base_was_pulled_gives_way_at_the_next_start(
+        self, registry: Registry, config: Config, embedded: Path
+    ) -> None:
+        settling.settle(registry, embedded=embedded)
+        pretend_installed(config, weights_sha256="cd" * 32)
+        settling.settle(registry, embedded=embedded)
+        assert served(config) == "whisper-tiny.en"
+        assert trail(registry.store)[-1][2]["reason"] == "WRONG_BASE"
 
     def test_without_one_nothing_happens(self, registry: Registry, tmp_path: Path) -> None:
         assert settling.settle(registry, embedded=tmp_path / "none") is None
