@@ -37,9 +37,12 @@ class Training(Section):
     precision: Literal["auto", "nf4", "bf16", "fp32"] = Field(
         "auto", description="Of the frozen weights; auto as model.precision: nf4 on CUDA, bf16 or fp32 on a CPU."
     )
-    epochs: int = Field(4, ge=1, le=50, description="How often everything is heard, at most.")
+    epochs: int = Field(3, ge=1, le=50, description="How often everything is heard, at most.")
     learning_rate: float = Field(5e-4, gt=0, le=0.01, description="The highest; it rises to it and falls to zero.")
-    rank: int = Field(16, ge=1, le=256, description="Of the adapter's matrices; its size grows with it.")
+    rank: int = Field(8, ge=1, le=128, description="Of each member's matrices; the adapter's size grows with it.")
+    members: int = Field(
+        2, ge=1, le=8, description="Adapters trained from seeds of their own and averaged; the time grows with it."
+    )
     batch_size: int = Field(8, ge=1, le=256, description="Of the shortest windows; fewer longer ones make a batch.")
     shortest_context: float = Field(
         10.0,
@@ -48,10 +51,10 @@ class Training(Section):
         description="The shortest window in seconds that is trained and served; 30 for full ones only.",
     )
     practice_share: float = Field(
-        0.0, ge=0, le=5, description="Invented sentences of patients beside each recording of the dataset, an epoch."
+        0.5, ge=0, le=5, description="Invented sentences of patients beside each recording of the dataset, an epoch."
     )
     rehearsal_share: float = Field(
-        0.0, ge=0, le=5, description="Recordings of other speech beside each, so that general speech is not forgotten."
+        0.6, ge=0, le=5, description="Recordings of other speech beside each, so that general speech is not forgotten."
     )
     seed: int = Field(0, ge=0, lt=2**31, description="The same seed, data and machine give the same adapter.")
     min_utterances: int = Field(50, ge=1, description="From fewer recordings nothing is learned.")

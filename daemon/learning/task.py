@@ -58,7 +58,7 @@ def training_request(
     preset = recipe_named(recipe or options.recipe)
     if preset.name == "medasr":
         chosen = (
-            *("precision", "epochs", "learning_rate", "rank", "batch_size", "shortest_context"),
+            *("precision", "epochs", "learning_rate", "rank", "members", "batch_size", "shortest_context"),
             *("practice_share", "rehearsal_share"),
         )
         preset = replace(preset, alpha=2 * options.rank, **{name: getattr(options, name) for name in chosen})

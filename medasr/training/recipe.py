@@ -17,13 +17,13 @@ class TrainingRecipe:
     precision: Literal["auto", "nf4", "bf16", "fp32"] = (
         "auto"  #: of the frozen base weights; the adapter's are always fp32
     )
-    epochs: int = 4
+    epochs: int = 3
     learning_rate: float = 5e-4
     warmup_share: float = 0.1  #: of all steps; then it falls linearly to zero
     weight_decay: float = 0.0
     gradient_norm: float = 1.0
-    rank: int = 16
-    alpha: int = 32
+    rank: int = 8  #: of each member
+    alpha: int = 16
     dropout: float = 0.0  #: drawing it takes a quarter of a step on a CPU; masks and noise serve the same end
     targets: str | tuple[str, ...] = "all-linear"  #: of encoder and decoder, but never the output projection
     batch_size: int = 8
@@ -32,9 +32,9 @@ class TrainingRecipe:
     acoustic_share: float = 0.35  #: of the batches, from which the encoder learns too; the decoder learns from all
     join_share: float = 0.25  #: of the examples, which are joined with others into one window with several segments
     empty_share: float = 0.05  #: of the examples beside them: noise without speech, and no text
-    practice_share: float = 0.0  #: of the examples beside them: invented sentences of patients, spoken by machines
+    practice_share: float = 0.5  #: of the examples beside them: invented sentences of patients, spoken by machines
     rehearsal_share: float = (
-        0.0  #: of the examples beside them: other speech, for which the base model's own output is the aim
+        0.6  #: of the examples beside them: other speech, for which the base's own output is the aim
     )
     teacher_share: float = (
         0.5  #: of the loss on rehearsed speech that counts how sure the base was, not only what it wrote
@@ -43,16 +43,14 @@ class TrainingRecipe:
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
     noise_share: float = 0.5  #: of the examples, to which noise is added
     noise_snr_db: tuple[float, float] = (5.0, 30.0)
-    averaging: float = (
-        0.9  #: of the weights over the steps, what is kept of the average at each; 0 takes the last weights
-    )
-    members: int = 1  #: adapters trained from seeds of their own, and averaged: what each learned by chance evens out
+    averaging: float = 0.9  #: what an average of the weights keeps of itself at each step; 0 takes the last weights
+    members: int = 2  #: adapters trained from seeds of their own, and averaged: what each learned by chance evens out
     time_masks: int = 2
     time_mask_seconds: float = 0.4  #: at most
     mel_masks: int = 2
     mel_mask_bands: int = 12  #: at most, of 80
-    interpolations: tuple[float, ...] = (1.0, 0.75, 0.5)  #: of base and adapter, among which validation chooses
-    interpolation: float = 0.75  #: without validation
+    interpolations: tuple[float, ...] = (1.2, 1.0, 0.75)  #: of base and adapter, among which validation chooses
+    interpolation: float = 1.2  #: without validation
     patience: int = 2  #: epochs without a better one after which it ends
     seed: int = 0
 
@@ -74,9 +72,12 @@ NOTEBOOK = TrainingRecipe(
     acoustic_share=1.0,
     join_share=0.0,
     empty_share=0.0,
+    practice_share=0.0,
+    rehearsal_share=0.0,
     speeds=(1.0,),
     noise_share=0.0,
     averaging=0.0,
+    members=1,
     time_masks=0,
     mel_masks=0,
     interpolations=(1.0,),
