@@ -31,6 +31,9 @@ BENCHMARKS = {
     "engine": "The engine beside faster-whisper",
 }
 
+#: Those that take an hour or more run only when they are named.
+LONG = {"accuracy"}
+
 
 def main() -> int:
     parser = _parser()
@@ -48,7 +51,7 @@ def main() -> int:
     print(machine, end="\n\n", flush=True)
     document: dict[str, Any] = {"machine": machine, "quick": options.quick}
     missed: list[str] = []
-    for name in arguments.names or BENCHMARKS:
+    for name in arguments.names or [name for name in BENCHMARKS if name not in LONG]:
         tell(f"{name} ...")
         figures = importlib.import_module(f"benchmarks.{name}").measure(options)
         lines = [line for part in _parts(figures) for line in part.lines()]
