@@ -108,7 +108,8 @@ def adapter_tensors(trainee: Trainee) -> dict[str, torch.Tensor]:
 def _tensors(trainee: Trainee) -> dict[str, torch.Tensor]:
     from peft import get_peft_model_state_dict
 
-    tensors = get_peft_model_state_dict(trainee.adapted)
+    # Asked otherwise, PEFT looks the base's embeddings up on the model hub.
+    tensors = get_peft_model_state_dict(trainee.adapted, save_embedding_layers=False)
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
 
 

@@ -26,7 +26,7 @@ HOMES = {
     "whisper_normalizer": ("medasr/text/",),
     "sklearn": ("medasr/preparation/",),
     "librosa": ("medasr/exploration/",),
-    "matplotlib": ("medasr/exploration/", "daemon/report/"),
+    "matplotlib": ("medasr/exploration/", "medasr/training/curve.py", "daemon/report/"),
     "jinja2": ("medasr/exploration/", "daemon/report/"),
 }
 #: never at a module's top outside the modules that only a model process imports
