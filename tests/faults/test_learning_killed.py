@@ -1,0 +1,92 @@
+"""The learning cycle killed between any two of its steps: run again, it ends as if nothing had been."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from daemon.config import Config
+from daemon.registry.serving import model_name, resolve
+from daemon.store import audit, learning
+from daemon.store.connection import Store
+from daemon.store.learning import LearningState
+from daemon.store.schema import AuditRow
+from tests.conftest import write_config
+from tests.support.contests import Workshop, make_engines, version_of, write_dataset
+from tests.support.trainers import orders
+
+STOCK, BETTER = "whisper-tiny.en", version_of("better")
+
+pytestmark = [pytest.mark.usefixtures("tiny_whisper"), pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def config(home: Path, tmp_path: Path) -> Config:
+    manifest = write_dataset(tmp_path / "medical")
+    return write_config(home, evaluation={"dataset": str(manifest), "split": "all"}, gate={"general": ""})
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    return Workshop(tmp_path / "workshop", make_engines())
+
+
+@pytest.fixture
+def script(workshop: Workshop, tmp_path: Path) -> Path:
+    command = workshop.command(workshop.candidate("better", 0.05))
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps({"texts": workshop.engines.texts, "command": command}))
+    return path
+
+
+def run(config: Config, script: Path, crash_point: str = "") -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.contests",
+        config.paths.state.parent / "config.toml",
+        script,
+        crash_point,
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def serving(config: Config) -> str:
+    return model_name(config, resolve(config))
+
+
+@pytest.mark.parametrize(
+    ("point", "serves", "trainings"),
+    [
+        ("after_training", STOCK, 2),  # of which the second finds its candidate ready
+        ("adapter_placed", STOCK, 2),
+        ("after_gate", STOCK, 1),
+        ("before_promotion", STOCK, 1),
+        ("promote_written", STOCK, 1),
+        ("promote_committed", BETTER, 1),
+        ("after_promotion", BETTER, 1),
+    ],
+)
+def test_killed_at_a_step_it_ends_with_the_one_promotion(
+    config: Config, workshop: Workshop, script: Path, point: str, serves: str, trainings: int
+) -> None:
+    assert run(config, script, point).returncode == -signal.SIGKILL
+    assert serving(config) == serves
+    ended = run(config, script)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == {"state": "promoted", "reason": None, "version": BETTER}
+    assert serving(config) == BETTER
+    assert len(orders(workshop.notes)) == trainings
+    store = Store(config.paths.database, writable=False)
+    with store.read() as session:
+        (only,) = learning.listing(session)
+        assert (only.state, only.version, only.reason) == (LearningState.PROMOTED, BETTER, None)
+        assert session.query(AuditRow).where(AuditRow.action == "promoted").count() == 1
+        assert audit.broken_link(session) is None
+    store.close()
+    assert json.loads(run(config, script).stdout) == {"state": "rejected", "reason": "another", "version": BETTER}
