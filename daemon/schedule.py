@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: How often a learning process that died by itself is started in all, and what the slot says when that was in vain.
+RESTARTS = 3
+CRASHED = "CRASHED"
+
 #: How far back a slot that was missed is looked for.
 LOOK_BACK = timedelta(days=32)
 
@@ -113,7 +117,14 @@ class Schedule:
         with self._store.read() as session:
             run = slots.last(session, "retrain")
             ended = learning.ended_since(session, run.started_at) if run is not None else None
-        return str(ended) if ended is not None else self._learning.run()
+        if ended is not None:
+            return str(ended)
+        for _ in range(RESTARTS):
+            outcome = self._learning.run()
+            if outcome != INTERRUPTED or self._learning.stopped:
+                return outcome
+            logger.warning("a scheduled task's process died; it is started again", extra={"task": "retrain"})
+        return CRASHED
 
     def _backup(self) -> str:
         backups = self._config.paths.backups

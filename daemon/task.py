@@ -54,6 +54,11 @@ class TaskProcess:
         said = json.loads(answer)
         return str(said.get("error") or said.get("outcome") or STORED)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was ended for good."""
+        return self._stopped
+
     def stop(self) -> None:
         """End the process, now and for good."""
         with self._lock:

@@ -4,7 +4,8 @@
 
     MedasrError
     ├── TransientError            retry: the recording is fine, try again later (disk full, busy, out of memory)
-    │   └── EngineError           retry: the model process died, hung or ran out of memory
+    │   ├── EngineError           retry: the model process died, hung or ran out of memory
+    │   └── SteppedAside          retry: a training makes room for recordings
     ├── RecordingError            quarantine: this recording cannot be transcribed; carries a Reason
     └── FatalError                stop: nothing can be done until a person mends it; the inbox stays untouched
         ├── ConfigurationError    exit 78
@@ -122,6 +123,10 @@ class TrainingError(FatalError):
     def __init__(self, message: str, failure: TrainingFailure) -> None:
         super().__init__(message)
         self.failure = failure
+
+
+class SteppedAside(TransientError):  # noqa: N818 - reads as the state it reports
+    """A training makes room; the same call goes on from its checkpoint."""
 
 
 class NotComparable(FatalError):  # noqa: N818 - reads as the state it reports

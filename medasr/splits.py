@@ -180,9 +180,7 @@ def _speakers_first(utterances: Sequence[Utterance], shares: Mapping[str, float]
         phrase = phrase_key(one.reference)
         last[phrase] = max(last.get(phrase, 0), ranks[by_speaker[str(one.speaker)]])
     parts = {one.id: by_speaker[str(one.speaker)] for one in utterances}
-    return {
-        one.id: parts[one.id] for one in utterances if ranks[parts[one.id]] == last[phrase_key(one.reference)]
-    }
+    return {one.id: parts[one.id] for one in utterances if ranks[parts[one.id]] == last[phrase_key(one.reference)]}
 
 
 def _usefulness(utterances: Sequence[Utterance], parts: Mapping[str, str], shares: Mapping[str, float]) -> float:

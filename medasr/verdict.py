@@ -55,7 +55,9 @@ class Sound:
 
     name: str
     words: int  #: by the candidate
-    words_before: int | None = None  #: by the other model; None where that was not asked, since the candidate wrote nothing
+    words_before: int | None = (
+        None  #: by the other model; None where that was not asked, since the candidate wrote nothing
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """``medasrd``: one small module per verb group, imported only when its verb is used.
 
-Exit codes, documented in docs/operate.md: 0 done, 1 error, 2 usage, 3 some recordings failed, 4 the model became worse (report --check) or is not better (gate run), 10 database missing
+Exit codes, documented in docs/operate.md: 0 done, 1 error, 2 usage, 3 some recordings failed, 4 the model became worse (report --check) or is not better (gate run, learn), 10 database missing
 or outdated, 75 temporary (try again later), 78 configuration.
 """
 

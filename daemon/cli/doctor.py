@@ -61,6 +61,7 @@ def _prove(config: Config, *, as_json: bool) -> None:
     from daemon.cli.tables import print_table
     from daemon.learning.task import training_request
     from daemon.registry.serving import resolve
+    from medasr.errors import TransientError
     from medasr.packs import locate
     from medasr.training.proof import prove
     from medasr.whisper.model import ModelOptions
@@ -68,22 +69,27 @@ def _prove(config: Config, *, as_json: bool) -> None:
     model = resolve(config)
     base = locate(config.paths.models, model.base)
     recipe = training_request(config, dataset="none").recipe
-    proof = prove(
-        ModelOptions(
-            path=base.path,
-            base_id=base.name,
-            base_revision=base.revision,
-            base_sha256=base.weights_sha256,
-            adapter=Path(model.adapter) if model.adapter else None,
-            precision="nf4",
-            device=model.device,
+    try:
+        proof = prove(
+            ModelOptions(
+                path=base.path,
+                base_id=base.name,
+                base_revision=base.revision,
+                base_sha256=base.weights_sha256,
+                adapter=Path(model.adapter) if model.adapter else None,
+                precision="nf4",
+                device=model.device,
+                language=model.language,
+                threads=model.threads,
+            ),
+            replace(recipe, precision="nf4", acoustic_share=1.0),
+            batch_size=model.batch_size,
             language=model.language,
-            threads=model.threads,
-        ),
-        replace(recipe, precision="nf4", acoustic_share=1.0),
-        batch_size=model.batch_size,
-        language=model.language,
-    )
+        )
+    except MemoryError as error:
+        raise TransientError(
+            f"memory does not suffice for {base.name} here ({error}); take a smaller model.base, or lower model.batch_size"
+        ) from error
     if as_json:
         print_json(asdict(proof))
         return

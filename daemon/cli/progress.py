@@ -50,6 +50,7 @@ def staged_progress() -> Iterator[Callable[[str, int, int], None]]:
         def tell(stage: str, done: int, total: int) -> None:
             if stage not in bars:
                 stack.close()
+                bars.clear()
                 bars[stage] = stack.enter_context(progress_bar(stage))
             bars[stage](done, total)
 

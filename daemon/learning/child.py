@@ -23,6 +23,8 @@ def main() -> None:
     """Run one cycle."""
     os.umask(0o077)
     os.nice(NICE)
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print what they like
     config = Config(**json.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_end_with_daemon, daemon=True).start()
     answer: dict[str, Any]
@@ -31,8 +33,8 @@ def main() -> None:
         answer = {"outcome": str(outcome.state)}
     except MedasrError as error:
         answer = {"error": type(error).__name__}
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+    out.write(json.dumps(answer) + "\n")
+    out.flush()
 
 
 def _end_with_daemon() -> None:

@@ -22,6 +22,7 @@ from daemon.learning.news import Done, News, Step, Tried
 from daemon.learning.record import RunRecord, begin_record
 from daemon.learning.task import SAMPLES, TrainingRequest, load_training_dataset, training_key
 from daemon.learning.training import COMMAND, Company, Stopped, one_training, run_training, sweep
+from daemon.learning.trouble import system_trouble
 from daemon.registry import desk
 from daemon.registry.naming import SERVING
 from daemon.registry.serving import find_version, read_aliases
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from daemon.store.verdicts import StoredVerdict
 
 logger = logging.getLogger(__name__)
+
+#: The key of a run whose data or base could not be read: there is no training to go on with.
+UNREADABLE = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +80,16 @@ def learn(
     """Run one cycle to its end, and return how it ended; trouble of the training is an outcome, and is stored.
 
     ``any_time``: whether the window of hours is ignored. A scheduled run waits for another process that trains here, since its slot
-    comes once; one by hand raises AlreadyRunning. Raise Stopped when the observer wants no more, DatasetError or ModelError when
-    data or base cannot be read before the training begins.
+    comes once; one by hand raises AlreadyRunning. Raise Stopped when the observer wants no more.
     """
     observer = observer or Observer()
     home.prepare(config)
     trainings = config.paths.trainings
     with one_training(trainings, wait=trigger == "scheduled"):
-        dataset = load_training_dataset(config, request, observer.progress)
-        key = training_key(config, request, dataset)
+        try:
+            key = training_key(config, request, load_training_dataset(config, request, observer.progress))
+        except MedasrError as error:
+            return _failed(begin_record(config, trigger, UNREADABLE), error)
         sweep(trainings, key)
         record = begin_record(config, trigger, key)
         cycle = _Cycle(config, request, trainings / key, record, observer, any_time=any_time, trigger=trigger)
@@ -93,7 +98,11 @@ def learn(
         except Stopped:
             raise
         except MedasrError as error:
-            return cycle.failed(error)
+            return _failed(record, error)
+        except OSError as error:
+            return _failed(record, system_trouble(error))
+        finally:
+            shutil.rmtree(trainings / key / SAMPLES, ignore_errors=True)
 
 
 def train_only(
@@ -111,10 +120,19 @@ def train_only(
         folder = trainings / key
         sweep(trainings, key if resume else "")
         company = Company(hear=observer.hear, must_wait=_must_wait(config, any_time=True), stopped=observer.stopped)
-        done = run_training(config, request, folder, company, any_time=True, command=command)
-        version = desk.install(config, Path(done.folder), "trained")
-        shutil.rmtree(folder / SAMPLES, ignore_errors=True)
-        return version, done
+        try:
+            done = run_training(config, request, folder, company, any_time=True, command=command)
+            return desk.install(config, Path(done.folder), "trained"), done
+        finally:
+            shutil.rmtree(folder / SAMPLES, ignore_errors=True)
+
+
+def _failed(record: RunRecord, error: MedasrError) -> Outcome:
+    """Store why nothing came of a run."""
+    reason = str(error.failure) if isinstance(error, TrainingError) else type(error).__name__
+    record.note(LearningState.FAILED, reason=reason)
+    logger.error("learning failed", extra={"code": reason})
+    return Outcome(run=record.number, state=LearningState.FAILED, reason=reason, message=str(error))
 
 
 class _Cycle:
@@ -148,13 +166,6 @@ class _Cycle:
             outcome = self._judge(*self._trained_before(left) or self._train(command))
         self._tidy()
         return outcome
-
-    def failed(self, error: MedasrError) -> Outcome:
-        """Store why nothing came of it."""
-        reason = str(error.failure) if isinstance(error, TrainingError) else type(error).__name__
-        self._record.note(LearningState.FAILED, reason=reason)
-        logger.error("learning failed", extra={"code": reason})
-        return Outcome(run=self._record.number, state=LearningState.FAILED, reason=reason, message=str(error))
 
     def _serves(self, version: str | None) -> bool:
         serving = read_aliases(self._config.paths.database, canonical_name(self._config.model.base)).get(SERVING)
@@ -240,7 +251,6 @@ class _Cycle:
 
     def _tidy(self) -> None:
         """Drop what is not needed any more; how the run ended is stored, whatever comes of this."""
-        shutil.rmtree(self._folder / SAMPLES, ignore_errors=True)
         try:
             desk.perform(self._config, "prune", keep=self._config.learning.keep_candidates)
         except MedasrError:

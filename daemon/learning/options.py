@@ -14,7 +14,8 @@ _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.A
 
 
 def _is_window(text: str) -> str:
-    if text and not _HOURS.fullmatch(text):
+    match = _HOURS.fullmatch(text)
+    if text and (not match or match.groups()[:2] == match.groups()[2:]):
         raise ValueError(f'"{text}" is no window of hours; write e.g. "22:00-06:00", or nothing for any time')
     return text
 
@@ -48,6 +49,7 @@ class Training(Section):
         10.0,
         ge=5,
         le=30,
+        multiple_of=0.5,
         description="The shortest window in seconds that is trained and served; 30 for full ones only.",
     )
     practice_share: float = Field(

@@ -32,6 +32,8 @@ Progress = Callable[[str, int, int], None]
 #: Of the speech to be rehearsed, every so many is held back to see whether general speech is forgotten.
 _HELD_BACK_EVERY = 6
 SAMPLES = "samples"
+#: Of the speech that comes with medasr.
+_LANGUAGE = "en"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +71,22 @@ def training_request(
 
 def training_key(config: Config, request: TrainingRequest, dataset: Dataset) -> str:
     """What makes an interrupted training the same one, 32 hex digits."""
+    from medasr.training.candidate import package_versions
+
     base = locate(config.paths.models, config.model.base)
+    reviewed, _ = _reviewed(config, lambda _what, _done, _total: None)
     parts: list[Any] = [
         base.weights_sha256,
         dataset.sha256,
+        reviewed.sha256 if reviewed else "",
+        [load_set(config, name).sha256 for name in (SYMPTOMS, REHEARSAL)],
         request.split,
         asdict(request.recipe),
-        config.training.reviewed,
         config.speech.model_dump(mode="json"),
-        config.model.language,
+        config.model.model_dump(mode="json", include={"precision", "device", "language"}),
+        config.evaluation.normalizer,
+        load_lexicon(config.lexicon.extra).sha256,
+        package_versions(),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -123,7 +132,8 @@ def prepare_task(
         examples += bench.examples(reviewed, further, "reviewed")
     if not examples:
         raise TrainingError("nobody is heard to speak in the recordings to learn from", TrainingFailure.NO_DATA)
-    practice = bench.embedded(SYMPTOMS) if request.recipe.practice_share else []
+    practised = _practice(config, request, gathered)
+    practice = bench.examples(load_set(config, SYMPTOMS), practised, SYMPTOMS) if practised else []
     rehearsal = bench.embedded(REHEARSAL) if request.recipe.rehearsal_share or gathered.validate else []
     base = locate(config.paths.models, config.model.base)
     model = config.model
@@ -146,9 +156,7 @@ def prepare_task(
         else [],
         validation=_validation(bench, gathered, rehearsal[::_HELD_BACK_EVERY]),
         find_terms=lambda text: [(one.position, one.position + one.length) for one in find(lexicon, text)],
-        heard=heard_of(
-            [*gathered.train, *gathered.validate, *further, *(load_set(config, SYMPTOMS) if practice else ())]
-        ),
+        heard=heard_of([*gathered.train, *gathered.validate, *further, *practised]),
         dataset=gathered.facts
         | {
             "reviewed": len(further),
@@ -182,10 +190,19 @@ class _Bench:
 
     def embedded(self, name: str) -> list[Example]:
         """A set of speech that comes with medasr; it is in English, so it serves no other language."""
-        if self.config.model.language != "en":
+        if self.config.model.language != _LANGUAGE:
             return []
         dataset = load_set(self.config, name)
         return self.examples(dataset, list(dataset), name)
+
+
+def _practice(config: Config, request: TrainingRequest, gathered: Gathered) -> tuple[Utterance, ...]:
+    """Invented sentences to practise; none that is validated or tested."""
+    from medasr.training.gathering import without_tested
+
+    if not request.recipe.practice_share or config.model.language != _LANGUAGE:
+        return ()
+    return without_tested(list(load_set(config, SYMPTOMS)), gathered)
 
 
 def load_set(config: Config, name: str) -> Dataset:

@@ -6,7 +6,6 @@ its standard input does, which is when its parent ends; what it has done so far 
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import resource
@@ -21,7 +20,8 @@ from daemon.config import Config
 from daemon.evaluation.courtesy import stand_back
 from daemon.learning.news import Aside, Done, News, Phase, Refused, Step, Tried, encode_news
 from daemon.learning.task import TrainingRequest, load_training_dataset, prepare_task
-from medasr.errors import MedasrError, TrainingError, TrainingFailure, TransientError
+from daemon.learning.trouble import memory_trouble, system_trouble
+from medasr.errors import MedasrError, SteppedAside, TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,33 +48,26 @@ def main() -> None:
     try:
         _train(order, out)
     except MedasrError as error:
-        failure = str(error.failure) if isinstance(error, TrainingError) else None
-        _say(
-            out,
-            Refused(error=type(error).__name__, message=str(error), exit_code=error.exit_code, failure=failure),
-        )
+        _refuse(out, error)
     except OSError as error:
-        told = _trouble(error)
-        failure = str(told.failure) if isinstance(told, TrainingError) else None
-        _say(out, Refused(error=type(told).__name__, message=str(told), exit_code=told.exit_code, failure=failure))
+        _refuse(out, system_trouble(error))
+    except (MemoryError, RuntimeError) as error:
+        from medasr.whisper.model import is_out_of_memory
+
+        if not isinstance(error, MemoryError) and not is_out_of_memory(error):
+            raise
+        _refuse(out, memory_trouble())
 
 
-def _trouble(error: OSError) -> MedasrError:
-    """What an error of the system means to a training."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return TrainingError(
-            "the disk is full; make room (paths.state) and start the training again, it goes on from its checkpoint",
-            TrainingFailure.DISK_FULL,
-        )
-    return TransientError(
-        f"the training met an error of the system ({error.strerror}); try again, it goes on from there"
-    )
+def _refuse(out: BinaryIO, error: MedasrError) -> None:
+    failure = str(error.failure) if isinstance(error, TrainingError) else None
+    _say(out, Refused(error=type(error).__name__, message=str(error), exit_code=error.exit_code, failure=failure))
 
 
 def _train(order: dict[str, Any], out: BinaryIO) -> None:
     from medasr.training.curve import draw_curve
     from medasr.training.recipe import TrainingRecipe
-    from medasr.training.training import HISTORY, SteppedAside, train
+    from medasr.training.training import HISTORY, train
 
     config = Config(**order["config"])
     request = TrainingRequest(
@@ -82,9 +75,9 @@ def _train(order: dict[str, Any], out: BinaryIO) -> None:
     )
     folder = Path(order["folder"])
     told = _Teller(out, _aside(config, any_time=order["any_time"]))
-    dataset = load_training_dataset(config, request, told.on_phase)
-    task = prepare_task(config, request, dataset, folder, told.on_phase)
     try:
+        dataset = load_training_dataset(config, request, told.on_phase)
+        task = prepare_task(config, request, dataset, folder, told.on_phase)
         candidate = train(task, folder, told, parts=order["parts"])
     except SteppedAside:
         _say(out, Aside())
@@ -122,7 +115,10 @@ class _Teller:
         self.must_step_aside = must_step_aside
 
     def on_phase(self, name: str, done: int, total: int) -> None:
+        """Tell, and make room if need be: what such a phase has done so far is soon done again."""
         _say(self._out, Phase(name=name, done=done, total=total))
+        if self.must_step_aside():
+            raise SteppedAside("the training makes room and will go on")
 
     def on_step(self, step: int, steps: int, loss: float, seconds_left: float) -> None:
         _say(self._out, Step(step=step, steps=steps, loss=loss, seconds_left=seconds_left))

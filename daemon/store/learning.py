@@ -99,7 +99,7 @@ def note(
         raise FatalError(f"there is no learning run {run} under way; `medasrd learn status` shows the last ones")
     row.detail = {**row.detail, **(detail or {})}
     if version is not None:
-        row.adapter_id = session.scalars(select(AdapterRow.id).where(AdapterRow.name == version)).one()
+        row.adapter_id = session.scalar(select(AdapterRow.id).where(AdapterRow.name == version))
     row.verdict_id = verdict if verdict is not None else row.verdict_id
     row.updated_at = now
     if state not in UNDER_WAY:

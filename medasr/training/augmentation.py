@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from medasr.types import SAMPLE_RATE
+from medasr.types import SAMPLE_RATE, WINDOW_SECONDS
 
 if TYPE_CHECKING:
     from medasr.training.recipe import TrainingRecipe
@@ -20,8 +20,10 @@ _FRAMES_A_SECOND = 100
 
 
 def vary(waveform: Waveform, recipe: TrainingRecipe, chance: np.random.Generator) -> Waveform:
-    """Change speed and add noise as the recipe wants, at random; another speed changes the length."""
+    """Change speed and add noise as the recipe wants, at random; another speed changes the length, never beyond a window."""
     speed = float(chance.choice(recipe.speeds))
+    if len(waveform) / SAMPLE_RATE / speed > WINDOW_SECONDS:
+        speed = 1.0
     if speed != 1.0:
         import soxr
 

@@ -99,7 +99,7 @@ def complete_adapter(
         recipe=asdict(recipe),
         dataset=dict(dataset),
         metrics=dict(metrics),
-        versions={name: version(name) for name in _PACKAGES},
+        versions=package_versions(),
     )
     write_heard(folder, heard)
     write_durably(folder / CARD_FILE, model_card(manifest, hub_name(base.base_id)).encode())
@@ -113,8 +113,15 @@ def complete_adapter(
 
 
 def hub_name(base_id: str) -> str:
-    """The base's name on the model hub, for those who load the adapter elsewhere; a directory's as it is."""
-    return PACKS[base_id].hub.repository if base_id in PACKS else base_id.split("@", maxsplit=1)[0]
+    """The base's name on the model hub, for those who load the adapter elsewhere; of a directory its last part, not where it lies."""
+    if base_id in PACKS:
+        return PACKS[base_id].hub.repository
+    return Path(base_id).name if base_id.startswith("/") else base_id.split("@", maxsplit=1)[0]
+
+
+def package_versions() -> dict[str, str]:
+    """The packages that decide what is learned, by name."""
+    return {name: version(name) for name in _PACKAGES}
 
 
 def _targets(tensors: Mapping[str, torch.Tensor]) -> list[str]:

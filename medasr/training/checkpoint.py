@@ -1,6 +1,6 @@
 """A training's state on disk, so that it goes on where it was: complete, or not there at all.
 
-A checkpoint is a folder ``checkpoint-STEP`` with the adapter's and the optimizer's tensors as safetensors and the rest as JSON; its
+A checkpoint is a folder ``checkpoint-NUMBER``, counted over all members, with the adapter's and the optimizer's tensors as safetensors and the rest as JSON; its
 manifest with the hashes of the others is written last. One without a manifest, or with a file that differs, does not count.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,7 @@ _ADAPTER, _OPTIMIZER, _AVERAGE, _STATE = (
     "state.json",
 )
 _PREFIX = "checkpoint-"
-#: The one before the last is kept until the last is complete.
-_KEPT = 1
+_UNFINISHED = ".unfinished-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +42,17 @@ class Checkpoint:
     state: dict[str, Any]  #: whatever else the training has to know again
 
 
-def save_checkpoint(folder: Path, trainee: Trainee, state: Mapping[str, Any]) -> None:
-    """Write the checkpoint of this step under ``folder``, and drop older ones. ``state`` is made of JSON values."""
+def save_checkpoint(folder: Path, trainee: Trainee, state: Mapping[str, Any], *, number: int) -> None:
+    """Write a checkpoint under ``folder``, and only then drop older ones. ``state`` is made of JSON values.
+
+    ``number`` counts the steps of all members; of one number the last checkpoint holds.
+    """
     from safetensors.torch import save
 
-    target = folder / f"{_PREFIX}{trainee.step:06d}"
-    shutil.rmtree(target, ignore_errors=True)
+    name = f"{_PREFIX}{number:07d}"
+    target = folder / f"{_UNFINISHED}{name}"
+    for torn in folder.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(torn)
     target.mkdir(parents=True, mode=0o700)
     facts = {"step": trainee.step, "parts": trainee.parts, "state": dict(state)}
     contents = {
@@ -61,7 +65,10 @@ def save_checkpoint(folder: Path, trainee: Trainee, state: Mapping[str, Any]) ->
         write_durably(target / name, content)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     write_durably(target / MANIFEST, json.dumps(hashes).encode())
-    for old in _folders(folder)[:-_KEPT]:
+    older = _folders(folder)
+    final = folder / f"{name}.{_versions(older, name)}"
+    target.rename(final)
+    for old in older:
         shutil.rmtree(old)
 
 
@@ -124,6 +131,13 @@ def _optimizer_tensors(trainee: Trainee) -> dict[str, torch.Tensor]:
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir())
+
+
+def _versions(folders: Sequence[Path], name: str) -> int:
+    """How many checkpoints of a number there were before."""
+    return max(
+        (int(path.name.rpartition(".")[2]) + 1 for path in folders if path.name.startswith(f"{name}.")), default=0
+    )
 
 
 def _read(folder: Path) -> Checkpoint | None:

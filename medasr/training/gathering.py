@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: The split in which everything is learned from and nothing is held back.
 ALL = "all"
+#: The split whose tested speakers are new.
+_NEW_SPEAKERS = "phrase-and-speaker-disjoint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,13 +112,21 @@ def require_enough(train: Sequence[Utterance], lexicon: Lexicon, need: Need) -> 
 
 
 def without_tested(utterances: Sequence[Utterance], gathered: Gathered) -> tuple[Utterance, ...]:
-    """Those of further utterances that share neither recording nor phrase with what validates or tests."""
+    """Those of further utterances that share neither recording nor phrase with what validates or tests.
+
+    Where the split promises new speakers, nor a speaker: the gate turns down what knows a voice of the test.
+    """
     held_back: Collection[str] = {*gathered.split.parts.get("validate", ()), *gathered.split.parts.get("test", ())}
     if gathered.split.name == ALL:
         held_back = ()
     kept = [one for one in gathered.dataset if one.id in held_back]
     recordings = {one.audio_sha256 for one in kept}
     phrases = {phrase_key(one.reference) for one in kept}
+    speakers = {one.speaker for one in kept} - {None} if gathered.split.name == _NEW_SPEAKERS else set()
     return tuple(
-        one for one in utterances if one.audio_sha256 not in recordings and phrase_key(one.reference) not in phrases
+        one
+        for one in utterances
+        if one.audio_sha256 not in recordings
+        and phrase_key(one.reference) not in phrases
+        and one.speaker not in speakers
     )

@@ -16,8 +16,11 @@ from medasr.types import WINDOW_SECONDS
 from medasr.whisper.context import encode
 from medasr.whisper.decoding import decode
 from medasr.whisper.features import log_mel
+from medasr.whisper.manifest import write_durably
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from medasr.training.examples import Example
     from medasr.training.notation import Notation
     from medasr.whisper.model import LoadedModel
@@ -71,6 +74,39 @@ def write_lessons(
         if progress:
             progress(min(first + _BATCH, len(ordered)), len(ordered))
     return lessons
+
+
+def keep_lessons(path: Path, lessons: Sequence[Lesson]) -> None:
+    """Write lessons to a file, so that a training that is started again need not ask the base again."""
+    from safetensors.torch import save
+
+    tensors = {}
+    for lesson in lessons:
+        tensors[f"{lesson.example.id}/tokens"] = torch.tensor(lesson.tokens)
+        tensors[f"{lesson.example.id}/likely"] = lesson.likely
+        tensors[f"{lesson.example.id}/probabilities"] = lesson.probabilities
+    write_durably(path, save(tensors))
+
+
+def read_lessons(path: Path, examples: Sequence[Example]) -> list[Lesson] | None:
+    """The lessons of a file, for the examples from which they were written; None where there is no such file, or it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        tensors = load(path.read_bytes())
+    except (FileNotFoundError, SafetensorError):
+        return None
+    return [
+        Lesson(
+            example=example,
+            tokens=tuple(tensors[f"{example.id}/tokens"].tolist()),
+            likely=tensors[f"{example.id}/likely"],
+            probabilities=tensors[f"{example.id}/probabilities"],
+        )
+        for example in sorted(examples, key=lambda one: (one.seconds, one.id))
+        if f"{example.id}/tokens" in tensors
+    ]
 
 
 def _judge(

@@ -65,7 +65,8 @@ class Notation:
     def _text(self, text: str) -> tuple[list[int], list[float]]:
         written = " " + text.strip()
         encoded = self.tokenizer(written, add_special_tokens=False, return_offsets_mapping=True)
-        terms = [(first + 1, last + 1) for first, last in self.find_terms(text.strip())]
+        found = self.find_terms(text.strip()) if self.term_weight != 1.0 else ()
+        terms = [(first + 1, last + 1) for first, last in found]
         weights = [
             self.term_weight if any(first < end and start < last for first, last in terms) else 1.0
             for start, end in encoded["offset_mapping"]

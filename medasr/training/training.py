@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from medasr.errors import TrainingError, TrainingFailure, TransientError
+from medasr.errors import SteppedAside, TrainingError, TrainingFailure
 from medasr.training.batches import Draft, Material, draw_epoch, make_batch
 from medasr.training.candidate import average, complete_adapter, write_adapter
 from medasr.training.checkpoint import adapter_tensors, last_checkpoint, restore, save_checkpoint
-from medasr.training.lessons import write_lessons
+from medasr.training.lessons import keep_lessons, read_lessons, write_lessons
 from medasr.training.loop import Trainee, learn, make_trainee
 from medasr.training.notation import FindTerms, Notation, notation_of
 from medasr.training.trial import Figures, Trial, Validation, choose, cost, measure
@@ -41,10 +41,6 @@ CANDIDATE = "candidate"
 #: Members of one training have seeds so far apart, so that trainings of neighbouring seeds share none.
 _SEEDS_APART = 1_000_003
 HISTORY = "history.json"
-
-
-class SteppedAside(TransientError):  # noqa: N818 - reads as the state it reports
-    """The training has written a checkpoint and makes room; the same call goes on from there."""
 
 
 class Listener(Protocol):
@@ -129,6 +125,10 @@ class _Training:
     def __init__(self, task: TrainingTask, folder: Path, listener: Listener, parts: int) -> None:
         self._parts = parts
         self._pace = 0.0
+        self._steps = 0
+        self._stepped = (
+            False  #: since it was started: each start takes a step, or one that is disturbed often gets nowhere
+        )
         self._task = task
         self._recipe = task.recipe
         self._folder = folder
@@ -139,7 +139,10 @@ class _Training:
     def run(self) -> Candidate:
         checkpoint = last_checkpoint(self._folder)
         if checkpoint:
-            self._progress = _Progress.from_json(checkpoint.state)
+            try:
+                self._progress = _Progress.from_json(checkpoint.state)
+            except (TypeError, KeyError):  # another version of this program wrote it
+                checkpoint = None
         if self._task.validation and self._progress.base is None:
             self._progress.base = self._measure(None)
         if not self._ended:
@@ -167,15 +170,15 @@ class _Training:
         notation = notation_of(model, self._task.language, self._task.find_terms, self._recipe.term_weight)
         lessons: Sequence[Lesson] = ()
         if self._recipe.rehearsal_share and self._task.rehearsal:
-            lessons = write_lessons(
-                model, self._task.rehearsal, notation, lambda done, of: self._listener.on_phase("rehearsal", done, of)
-            )
-            if _is_packed(model):
+            lessons, written = self._lessons(model, notation)
+            if written and _is_packed(model):
                 model = self._load()
         material = Material(examples=self._task.examples, practice=self._task.practice, lessons=lessons)
+        members = [self._member_recipe(member) for member in range(self._recipe.members)]
+        drawn = [[draw_epoch(material, recipe, epoch) for epoch in range(recipe.epochs)] for recipe in members]
+        self._steps = sum(len(batches) for plans in drawn for batches in plans)
         while not self._ended:
-            recipe = self._member_recipe()
-            plans = [draw_epoch(material, recipe, epoch) for epoch in range(recipe.epochs)]
+            recipe, plans = members[self._progress.member], drawn[self._progress.member]
             trainee = make_trainee(model, recipe, steps=sum(map(len, plans)))
             if checkpoint:
                 restore(trainee, checkpoint)
@@ -187,9 +190,21 @@ class _Training:
             if not self._at_last_member:
                 self._progress.member, self._progress.epoch = self._progress.member + 1, 0
 
-    def _member_recipe(self) -> TrainingRecipe:
-        """The recipe with the seed of the member that learns now."""
-        return replace(self._recipe, seed=self._recipe.seed + _SEEDS_APART * self._progress.member)
+    def _member_recipe(self, member: int) -> TrainingRecipe:
+        """The recipe with the seed of a member."""
+        return replace(self._recipe, seed=self._recipe.seed + _SEEDS_APART * member)
+
+    def _lessons(self, model: LoadedModel, notation: Notation) -> tuple[Sequence[Lesson], bool]:
+        """What the base writes for speech to be rehearsed, kept on disk once it is written; and whether it was written now."""
+        kept = self._folder / "lessons.safetensors"
+        known = read_lessons(kept, self._task.rehearsal)
+        if known is not None:
+            return known, False
+        lessons = write_lessons(
+            model, self._task.rehearsal, notation, lambda done, of: self._listener.on_phase("rehearsal", done, of)
+        )
+        keep_lessons(kept, lessons)
+        return lessons, True
 
     def _load(self) -> LoadedModel:
         return load_model(replace(self._task.model, precision=self._recipe.precision))
@@ -198,24 +213,26 @@ class _Training:
         """Take the steps that are left of an epoch, then try what came of it."""
         progress = self._progress
         while progress.batch < len(plan):
-            if self._listener.must_step_aside():
+            if self._stepped and self._listener.must_step_aside():
                 self._save(trainee)
                 raise SteppedAside("the training makes room and will go on from its checkpoint")
-            recipe = self._member_recipe()
+            recipe = self._member_recipe(progress.member)
             chance = np.random.default_rng([recipe.seed, progress.epoch, progress.batch])
             batch = make_batch(plan[progress.batch], recipe, notation, chance)
             began = time.monotonic()
             progress.losses.append(learn(trainee, batch, recipe))
             progress.batch += 1
-            step, steps = len(progress.losses), trainee.steps * recipe.members
+            self._stepped = True
+            step, steps = len(progress.losses), self._steps
             left = (steps - step) * self._seconds_a_step(began)
             self._listener.on_step(step, steps, progress.losses[-1], left)
             if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
                 self._save(trainee)
-        progress.epoch, progress.batch = progress.epoch + 1, 0
-        self._keep_epoch(trainee, progress.epoch)
+        self._save(trainee)
+        self._keep_epoch(trainee, progress.epoch + 1)
         if self._at_last_member:
-            self._try(progress.epoch)
+            self._try(progress.epoch + 1)
+        progress.epoch, progress.batch = progress.epoch + 1, 0
         self._save(trainee)
 
     def _seconds_a_step(self, began: float) -> float:
@@ -230,12 +247,14 @@ class _Training:
             return
         folder = self._folder / "trial"
         tensors = self._learned(epoch)
+        trials = []
         for interpolation in self._recipe.interpolations:
             write_adapter(folder, tensors, self._task.model.base_id, self._recipe, interpolation)
             self._complete(folder, {}, {})
             trial = Trial(epoch=epoch, interpolation=interpolation, figures=self._measure(folder))
-            self._progress.trials.append(trial)
+            trials.append(trial)
             self._listener.on_trial(trial, self._progress.base)
+        self._progress.trials += trials
         shutil.rmtree(folder)
 
     def _complete(self, folder: Path, facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> AdapterManifest:
@@ -260,7 +279,7 @@ class _Training:
         now = time.monotonic()
         self._progress.seconds += now - self._working_since
         self._working_since = self._saved_at = now
-        save_checkpoint(self._folder, trainee, self._progress.as_json())
+        save_checkpoint(self._folder, trainee, self._progress.as_json(), number=len(self._progress.losses))
 
     def _keep_epoch(self, trainee: Trainee, epoch: int) -> None:
         from safetensors.torch import save

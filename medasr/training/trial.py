@@ -5,6 +5,7 @@ A loss goes on falling long after the words become worse (see docs/training.md).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -102,7 +103,7 @@ def choose(base: Figures, trials: Sequence[Trial]) -> Trial:
 
 def cost(base: Figures, figures: Figures) -> float:
     """What is made small: normalized WER, less what MTA is worth, and more for what is lost beyond the margins."""
-    total = figures.normalized_wer or 0.0
+    total = math.inf if figures.normalized_wer is None else figures.normalized_wer
     if figures.mta is not None:
         total -= TERM_WORTH * figures.mta
     total += _PENALTY * _loss(figures.general_wer, base.general_wer, GENERAL_MARGIN)

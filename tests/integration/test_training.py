@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from medasr.dataset.loading import load_dataset
 from medasr.dataset.utterance import Dataset
-from medasr.errors import TrainingError, TrainingFailure
+from medasr.errors import SteppedAside, TrainingError, TrainingFailure
 from medasr.lexicon import find, load_lexicon
 from medasr.speech import SpeechOptions
 from medasr.text.normalizers import text_normalizer
@@ -20,11 +21,11 @@ from medasr.training.batches import IGNORED, Batch, Material, draw_epoch, make_b
 from medasr.training.candidate import average, write_adapter
 from medasr.training.checkpoint import adapter_tensors, last_checkpoint, restore, save_checkpoint
 from medasr.training.examples import Example, read_examples
-from medasr.training.lessons import write_lessons
+from medasr.training.lessons import keep_lessons, read_lessons, write_lessons
 from medasr.training.loop import Trainee, learn, make_trainee
 from medasr.training.notation import Notation, Segment, notation_of
 from medasr.training.recipe import TrainingRecipe
-from medasr.training.training import SteppedAside, TrainingTask, train
+from medasr.training.training import TrainingTask, train
 from medasr.training.trial import Figures, Trial, Validation
 from medasr.whisper.adapter import apply_adapter
 from medasr.whisper.manifest import Heard, verify_adapter
@@ -258,6 +259,19 @@ class TestRehearsal:
         texts = [model.tokenizer.decode(list(lesson.tokens), skip_special_tokens=True) for lesson in lessons]
         assert all(len(text.split()) > 3 for text in texts)
 
+    def test_lessons_are_kept_and_read_again(self, model: LoadedModel, examples: list[Example], tmp_path: Path) -> None:
+        assert read_lessons(tmp_path / "lessons", examples) is None
+        lessons = write_lessons(model, examples, notation_of(model, "en"))
+        keep_lessons(tmp_path / "lessons", lessons)
+        again = read_lessons(tmp_path / "lessons", examples)
+        assert again is not None
+        for one, other in zip(lessons, again, strict=True):
+            assert (one.example, one.tokens) == (other.example, other.tokens)
+            assert torch.equal(one.likely, other.likely)
+            assert torch.equal(one.probabilities, other.probabilities)
+        (tmp_path / "lessons").write_bytes(b"torn")
+        assert read_lessons(tmp_path / "lessons", examples) is None
+
     def test_the_base_is_imitated(self, examples: list[Example]) -> None:
         """Imitating one's own output at the full window changes little; a wrong text would change much."""
         model = load_model(tiny_english())
@@ -276,7 +290,7 @@ class TestCheckpoints:
         self, model: LoadedModel, examples: list[Example], tmp_path: Path
     ) -> None:
         trainee, _ = taught(model, examples)
-        save_checkpoint(tmp_path, trainee, {"epoch": 1})
+        save_checkpoint(tmp_path, trainee, {"epoch": 1}, number=2)
         checkpoint = last_checkpoint(tmp_path)
         assert checkpoint is not None
         assert checkpoint.state == {"epoch": 1}
@@ -296,7 +310,7 @@ class TestCheckpoints:
         self, model: LoadedModel, examples: list[Example], tmp_path: Path, damage: str
     ) -> None:
         trainee, _ = taught(model, examples[:2])
-        save_checkpoint(tmp_path, trainee, {})
+        save_checkpoint(tmp_path, trainee, {}, number=2)
         (folder,) = tmp_path.iterdir()
         content = (folder / damage).read_bytes()
         (folder / damage).write_bytes(content[:-1])
@@ -308,12 +322,37 @@ class TestCheckpoints:
         self, model: LoadedModel, examples: list[Example], tmp_path: Path
     ) -> None:
         trainee = make_trainee(model, RECIPE, steps=3)
-        for step in range(3):
-            trainee.step = step
-            save_checkpoint(tmp_path, trainee, {})
+        for number in range(3):
+            save_checkpoint(tmp_path, trainee, {}, number=number)
         (folder,) = tmp_path.iterdir()
-        assert folder.name == "checkpoint-000002"
+        assert folder.name == "checkpoint-0000002.0"
         assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+    def test_of_one_number_the_last_holds(self, model: LoadedModel, examples: list[Example], tmp_path: Path) -> None:
+        trainee = make_trainee(model, RECIPE, steps=3)
+        for state in ("before the trials", "after them"):
+            save_checkpoint(tmp_path, trainee, {"state": state}, number=7)
+        checkpoint = last_checkpoint(tmp_path)
+        assert checkpoint is not None
+        assert checkpoint.state == {"state": "after them"}
+
+    def test_the_older_is_kept_until_the_newer_is_complete(
+        self, model: LoadedModel, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trainee = make_trainee(model, RECIPE, steps=3)
+        save_checkpoint(tmp_path, trainee, {"state": "whole"}, number=7)
+
+        def full(path: Path, content: bytes) -> None:
+            raise OSError(errno.ENOSPC, "no space left")
+
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+            patch.setattr("medasr.training.checkpoint.write_durably", full)
+            save_checkpoint(tmp_path, trainee, {"state": "torn"}, number=7)
+        checkpoint = last_checkpoint(tmp_path)
+        assert checkpoint is not None
+        assert checkpoint.state == {"state": "whole"}
+        save_checkpoint(tmp_path, trainee, {"state": "next"}, number=8)
+        assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-0000008.0"]
 
 
 @dataclass(kw_only=True)
@@ -393,7 +432,14 @@ class TestTraining:
         whole = train(task, tmp_path / "whole", Onlooker())
         with pytest.raises(SteppedAside):
             train(task, tmp_path / "interrupted", Onlooker(aside_after=3))
-        resumed = train(task, tmp_path / "interrupted", Onlooker())
+        checkpoint = last_checkpoint(tmp_path / "interrupted")
+        assert checkpoint is not None
+        assert checkpoint.state["member"] == 1
+        onlooker = Onlooker()
+        resumed = train(task, tmp_path / "interrupted", onlooker)
+        assert onlooker.steps == [4]
+        train(task, tmp_path / "interrupted", onlooker)
+        assert onlooker.steps == [4]
         assert resumed.manifest.adapter_sha256 == whole.manifest.adapter_sha256
         assert len(whole.losses) == 4
         config = json.loads((whole.folder / "adapter_config.json").read_text())
@@ -410,6 +456,24 @@ class TestTraining:
         onlooker = Onlooker()
         assert train(task, tmp_path, onlooker).manifest.adapter_sha256 == whole
         assert onlooker.steps[0] == 1
+
+    def test_each_start_takes_a_step_however_often_it_is_disturbed(
+        self, examples: list[Example], tmp_path: Path
+    ) -> None:
+        task = TrainingTask(model=tiny_english(), recipe=RECIPE, examples=examples)
+        for expected in range(1, 4):
+            onlooker = Onlooker(aside_after=0)
+            with pytest.raises(SteppedAside):
+                train(task, tmp_path, onlooker)
+            assert onlooker.steps == [expected]
+
+    def test_a_checkpoint_of_another_version_does_not_count(
+        self, examples: list[Example], whole: str, tmp_path: Path
+    ) -> None:
+        task = TrainingTask(model=tiny_english(), recipe=RECIPE, examples=examples)
+        trainee = make_trainee(load_model(tiny_english()), RECIPE, steps=4)
+        save_checkpoint(tmp_path, trainee, {"era": "another"}, number=2)
+        assert train(task, tmp_path, Onlooker()).manifest.adapter_sha256 == whole
 
     def test_a_finished_one_is_not_made_again(self, examples: list[Example], tmp_path: Path) -> None:
         task = TrainingTask(model=tiny_english(), recipe=replace(RECIPE, epochs=1), examples=examples)

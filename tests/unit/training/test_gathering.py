@@ -41,6 +41,14 @@ class TestLeaks:
         reviewed = [said(2, "Anything."), said(8, "i cough at night"), said(9, "Something new.")]
         assert [one.id for one in without_tested(reviewed, gathered)] == ["9"]
 
+    def test_where_new_speakers_are_promised_a_tested_voice_is_not_learned(self) -> None:
+        dataset = [said(1, "My knee hurts.", "one"), said(2, "I cough at night.", "two")]
+        parts = {"train": ("1",), "validate": (), "test": ("2",)}
+        split = Split(name="phrase-and-speaker-disjoint", parts=parts, unused=(), leaks=find_leaks(dataset, parts))
+        gathered = Gathered(dataset=dataset, split=split, train=(dataset[0],), validate=(), dropped=())  # type: ignore[arg-type]
+        reviewed = [said(8, "Something new.", "two"), said(9, "Something else.", "three")]
+        assert [one.id for one in without_tested(reviewed, gathered)] == ["9"]
+
 
 class TestEnough:
     LEXICON = load_lexicon()

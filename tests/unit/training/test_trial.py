@@ -38,6 +38,9 @@ class TestChoice:
         chosen = choose(BASE, [trial(1, 1.0), trial(2, 0.5), trial(3, 0.5)])
         assert (chosen.epoch, chosen.interpolation) == (2, 0.5)
 
+    def test_one_that_cannot_be_scored_is_never_taken(self) -> None:
+        assert choose(BASE, [trial(1, normalized_wer=None), trial(2, normalized_wer=50.0)]).epoch == 2
+
     def test_without_terms_words_decide(self) -> None:
         assert choose(BASE, [trial(1, mta=None, normalized_wer=9.0), trial(2, mta=None, normalized_wer=8.0)]).epoch == 2
 
