@@ -61,9 +61,9 @@ def save_checkpoint(folder: Path, trainee: Trainee, state: Mapping[str, Any], *,
         _OPTIMIZER: save(_optimizer_tensors(trainee)),
         _STATE: json.dumps(facts, sort_keys=True).encode(),
     }
-    for name, content in contents.items():
-        write_durably(target / name, content)
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    for file, content in contents.items():
+        write_durably(target / file, content)
+    hashes = {file: hashlib.sha256(content).hexdigest() for file, content in contents.items()}
     write_durably(target / MANIFEST, json.dumps(hashes).encode())
     older = _folders(folder)
     final = folder / f"{name}.{_versions(older, name)}"
