@@ -33,7 +33,7 @@ pytestmark = [
 
 #: However busy the machine is.
 PATIENCE = 3000.0
-TRAINED, TESTED = 24, 12
+TRAINED, TESTED = 32, 16
 TRAINING = {
     "precision": "fp32",
     "epochs": 3,

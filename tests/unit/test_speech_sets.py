@@ -58,7 +58,7 @@ class TestTheSets:
         assert 4 <= len(long) <= 8
 
     def test_an_unknown_name_says_which_there_are(self) -> None:
-        with pytest.raises(ConfigurationError, match="rehearsal.*unlike"):
+        with pytest.raises(ConfigurationError, match=r"rehearsal.*unlike"):
             path_of("likely")
 
     def test_a_name_cannot_lead_elsewhere(self) -> None:

@@ -89,9 +89,9 @@ class TestEndings:
 
 class TestOneAtATime:
     def test_a_second_training_is_refused(self, tmp_path: Path) -> None:
-        with one_training(tmp_path / "trainings"):
-            with pytest.raises(AlreadyRunning), one_training(tmp_path / "trainings"):
-                raise AssertionError("two at a time")
+        folder = tmp_path / "trainings"
+        with one_training(folder), pytest.raises(AlreadyRunning), one_training(folder):
+            raise AssertionError("two at a time")
         with one_training(tmp_path / "trainings"):
             pass
 

@@ -8,7 +8,7 @@ import torch
 
 from medasr.training.augmentation import add_noise, coloured_noise, mask, vary
 from medasr.training.recipe import NOTEBOOK, TrainingRecipe
-from medasr.types import SAMPLE_RATE
+from medasr.types import SAMPLE_RATE, WINDOW_SECONDS
 from tests.support.recordings import voice
 
 
@@ -60,3 +60,9 @@ def test_moments_are_masked_within_the_speech_only() -> None:
 def test_the_same_chance_gives_the_same_speech() -> None:
     spoken, recipe = voice(1.0), TrainingRecipe()
     assert np.array_equal(vary(spoken, recipe, chance(3)), vary(spoken, recipe, chance(3)))
+
+
+def test_what_fills_a_window_is_not_slowed_beyond_it() -> None:
+    long = np.ones(round(28.0 * SAMPLE_RATE), dtype=np.float32)
+    recipe = TrainingRecipe(speeds=(0.9,), noise_share=0.0)
+    assert len(vary(long, recipe, chance())) <= WINDOW_SECONDS * SAMPLE_RATE
