@@ -46,6 +46,9 @@ RECIPE = TrainingRecipe(
     longer_share=0.0,
     acoustic_share=1.0,
     averaging=0.0,
+    members=1,
+    practice_share=0.0,
+    rehearsal_share=0.0,
     interpolations=(1.0, 0.5),
 )
 
