@@ -178,8 +178,13 @@ class TestWhen:
 
 
 class TestProcess:
-    def test_what_cannot_be_read_ends_it_with_the_kind_of_error(self, config: Config) -> None:
-        assert TaskProcess(config, LEARNING).run() == "DatasetError"
+    def test_a_dataset_that_cannot_be_read_ends_it_with_a_stored_reason(self, config: Config) -> None:
+        assert TaskProcess(config, LEARNING).run() == "failed"
+        store = Store(config.paths.database, writable=False)
+        with store.read() as session:
+            (run,) = learning.listing(session)
+        store.close()
+        assert (run.trigger, run.state, run.reason) == ("scheduled", LearningState.FAILED, "DatasetError")
 
     def test_ended_with_the_daemon_it_is_interrupted(self, home: Path, tmp_path: Path) -> None:
         manifest = write_dataset(tmp_path / "medical")
