@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,9 +61,20 @@ class Shelved:
     manifest: AdapterManifest
 
 
+#: Threads of this process that hold a shelf, with its folder; the lock of a file would let none of them pass twice.
+_holders: set[tuple[int, Path]] = set()
+
+
 @contextmanager
 def locked(adapters: Path) -> Iterator[None]:
-    """Make the folder (0700) and hold it against other processes that put versions there; wait for one that does."""
+    """Make the folder (0700) and hold it against other processes that put versions there; wait for one that does.
+
+    Who holds it already goes on: to enter a version in a new home lets the embedded one serve first, which puts that there too.
+    """
+    holder = (threading.get_ident(), adapters.absolute())
+    if holder in _holders:
+        yield
+        return
     if adapters.is_symlink():
         raise ModelError(f"{adapters} is a link; versions lie in a folder of the state itself, so put it back there")
     adapters.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,8 +82,10 @@ def locked(adapters: Path) -> Iterator[None]:
     descriptor = os.open(adapters / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _holders.add(holder)
         yield
     finally:
+        _holders.discard(holder)
         os.close(descriptor)
 
 

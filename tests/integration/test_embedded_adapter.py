@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,16 @@ def test_it_hears_the_sample_consultations(base_whisper: Path, name: str) -> Non
     text = " ".join(hypothesis.text for hypothesis in transcriber.transcribe(cut))
     plain = text_normalizer("clinical-en")
     assert wer(plain(" ".join(reference.split())), plain(text)) < 0.12
+
+
+def test_a_first_version_of_a_new_home_is_entered_after_the_embedded_one_serves(home: Path, base_whisper: Path) -> None:
+    """Both are put on the shelf, one within the other: this once waited for itself for ever."""
+    from daemon.registry import desk
+    from daemon.registry.serving import resolve
+    from tests.conftest import write_config
+
+    config = write_config(home, model={"base": "whisper-base"})
+    other = home / "other"
+    shutil.copytree(EMBEDDED / "whisper-base", other)
+    name = desk.install(config, other, "imported")
+    assert Path(resolve(config).adapter).name == name
