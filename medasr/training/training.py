@@ -21,7 +21,7 @@ from medasr.training.checkpoint import adapter_tensors, last_checkpoint, restore
 from medasr.training.lessons import keep_lessons, read_lessons, write_lessons
 from medasr.training.loop import Trainee, learn, make_trainee
 from medasr.training.notation import FindTerms, Notation, notation_of
-from medasr.training.trial import Figures, Trial, Validation, choose, cost, measure
+from medasr.training.trial import Figures, Trial, Validation, best_epoch, choose, cost, measure
 from medasr.whisper.manifest import AdapterManifest, Heard, write_durably
 from medasr.whisper.model import load_model
 from medasr.whisper.transcriber import load_transcriber
@@ -159,7 +159,7 @@ class _Training:
             return True
         if progress.base is None or not progress.trials:
             return False
-        return progress.epoch - choose(progress.base, progress.trials).epoch >= self._recipe.patience
+        return progress.epoch - best_epoch(progress.base, progress.trials) >= self._recipe.patience
 
     @property
     def _at_last_member(self) -> bool:
@@ -319,7 +319,7 @@ class _Training:
         progress = self._progress
         if progress.base is None or not progress.trials:
             return Trial(epoch=progress.epoch, interpolation=self._recipe.interpolation)
-        chosen = choose(progress.base, progress.trials)
+        chosen = choose(progress.base, progress.trials, self._recipe.interpolation)
         if not math.isfinite(cost(progress.base, chosen.figures)):
             raise TrainingError("nothing on validation could be scored; use another split", TrainingFailure.NO_DATA)
         return chosen

@@ -26,6 +26,8 @@ TERM_WORTH = 0.25
 #: Points that a trial may lose on other speech, or of term precision, before it costs.
 GENERAL_MARGIN = 0.5
 PRECISION_MARGIN = 1.0
+#: Costs this near to each other are equal.
+NOISE = 0.5
 #: What each point beyond a margin costs.
 _PENALTY = 5.0
 
@@ -96,9 +98,22 @@ def measure(
     return _figures(*scored)
 
 
-def choose(base: Figures, trials: Sequence[Trial]) -> Trial:
-    """The best trial by :func:`cost`; of equals the one nearer to the base, then the earlier."""
-    return min(trials, key=lambda trial: (round(cost(base, trial.figures), 6), trial.interpolation, trial.epoch))
+def choose(base: Figures, trials: Sequence[Trial], interpolation: float = 1.0) -> Trial:
+    """The trial to take: the one with the lowest :func:`cost`, unless others are as good within the noise.
+
+    Of those the latest, and the one nearest to the interpolation given: a few hundred words of validation tell apart only what is far apart,
+    and what was learned to the end did best on speakers and phrases that were not validated either.
+    """
+    limit = min(cost(base, trial.figures) for trial in trials) + NOISE
+    equals = [trial for trial in trials if cost(base, trial.figures) <= limit]
+    return min(
+        equals, key=lambda trial: (-trial.epoch, abs(trial.interpolation - interpolation), cost(base, trial.figures))
+    )
+
+
+def best_epoch(base: Figures, trials: Sequence[Trial]) -> int:
+    """The epoch since which nothing better came."""
+    return min(trials, key=lambda trial: (round(cost(base, trial.figures), 6), trial.epoch)).epoch
 
 
 def cost(base: Figures, figures: Figures) -> float:
