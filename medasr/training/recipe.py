@@ -49,8 +49,8 @@ class TrainingRecipe:
     time_mask_seconds: float = 0.4  #: at most
     mel_masks: int = 2
     mel_mask_bands: int = 12  #: at most, of 80
-    interpolations: tuple[float, ...] = (1.2, 1.0, 0.75)  #: of base and adapter, among which validation chooses
-    interpolation: float = 1.0  #: without validation
+    interpolations: tuple[float, ...] = (1.0, 0.7, 0.5)  #: of base and adapter, among which validation chooses
+    interpolation: float = 0.7  #: without validation
     patience: int = 2  #: epochs without a better one after which it ends
     seed: int = 0
 
