@@ -28,7 +28,7 @@ pytestmark = pytest.mark.whisper
 def options_for(weights: Path) -> EngineOptions:
     return EngineOptions(
         models=weights.parent,
-        model=Model(base=weights.name, device="cpu", precision="fp32", threads=1, batch_size=2),
+        model=Model(base=weights.name, adapter="", device="cpu", precision="fp32", threads=1, batch_size=2),
         speech=Speech(),
         quality=Quality(),
         load_seconds=250.0,
