@@ -55,6 +55,7 @@ class Learner:
     def __init__(self, *outcomes: str) -> None:
         self.outcomes = list(outcomes)
         self.runs = 0
+        self.stopped = True  #: one that is interrupted was ended with its daemon
         self.released = threading.Event()
         self.released.set()
 
@@ -118,6 +119,22 @@ class TestSlots:
         for _ in range(3):
             self.restart(config)
         assert (learner.runs, self.outcome()) == (3, "promoted")
+
+    def test_one_whose_process_alone_died_is_started_again(
+        self, config: Config, schedule: Schedule, learner: Learner
+    ) -> None:
+        del config
+        learner.stopped, learner.outcomes = False, [INTERRUPTED, "promoted"]
+        schedule._fire("retrain")
+        assert (learner.runs, self.outcome()) == (2, "promoted")
+
+    def test_one_whose_process_keeps_dying_ends_with_a_reason(
+        self, config: Config, schedule: Schedule, learner: Learner
+    ) -> None:
+        del config
+        learner.stopped, learner.outcomes = False, [INTERRUPTED] * 5
+        schedule._fire("retrain")
+        assert (learner.runs, self.outcome()) == (3, "CRASHED")
 
     @pytest.mark.parametrize("state", [LearningState.PROMOTED, LearningState.REJECTED, LearningState.FAILED])
     def test_one_that_had_ended_before_the_crash_is_not_repeated(
