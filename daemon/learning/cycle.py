@@ -10,14 +10,13 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon import home
 from daemon.crashpoint import crash_point
-from daemon.evaluation.courtesy import stand_back
 from daemon.gate.gate import run_gate
+from daemon.learning.courtesy import make_room
 from daemon.learning.news import Done, News, Step, Tried
 from daemon.learning.record import RunRecord, begin_record
 from daemon.learning.task import SAMPLES, TrainingRequest, load_training_dataset, training_key
@@ -119,7 +118,7 @@ def train_only(
         key = training_key(config, request, dataset)
         folder = trainings / key
         sweep(trainings, key if resume else "")
-        company = Company(hear=observer.hear, must_wait=_must_wait(config, any_time=True), stopped=observer.stopped)
+        company = Company(hear=observer.hear, must_wait=make_room(config, any_time=True), stopped=observer.stopped)
         try:
             done = run_training(config, request, folder, company, any_time=True, command=command)
             return desk.install(config, Path(done.folder), "trained"), done
@@ -257,7 +256,7 @@ class _Cycle:
             logger.exception("old versions could not be removed")
 
     def _must_wait(self) -> Callable[[], bool]:
-        return _must_wait(self._config, any_time=self._any_time)
+        return make_room(self._config, any_time=self._any_time)
 
     def _hear(self, news: News) -> None:
         self._observer.hear(news)
@@ -278,13 +277,3 @@ class _Cycle:
 def _code(error: FatalError) -> str:
     """PINNED where a version is pinned, also when the daemon refused; REFUSED for all else."""
     return "PINNED" if "pinned" in str(error) else "REFUSED"
-
-
-def _must_wait(config: Config, *, any_time: bool) -> Callable[[], bool]:
-    waiting = stand_back(config)
-
-    def must_wait() -> bool:
-        closed = not any_time and not config.learning.is_open(datetime.now().astimezone().time())
-        return closed or (config.learning.recordings_first and waiting())
-
-    return must_wait

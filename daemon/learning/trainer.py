@@ -12,12 +12,11 @@ import resource
 import sys
 import threading
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from daemon.config import Config
-from daemon.evaluation.courtesy import stand_back
+from daemon.learning.courtesy import make_room
 from daemon.learning.news import Aside, Done, News, Phase, Refused, Step, Tried, encode_news
 from daemon.learning.task import TrainingRequest, load_training_dataset, prepare_task
 from daemon.learning.trouble import memory_trouble, system_trouble
@@ -74,7 +73,7 @@ def _train(order: dict[str, Any], out: BinaryIO) -> None:
         dataset=order["dataset"], split=order["split"], recipe=TrainingRecipe(**_tuples(order["recipe"]))
     )
     folder = Path(order["folder"])
-    told = _Teller(out, _aside(config, any_time=order["any_time"]))
+    told = _Teller(out, make_room(config, any_time=order["any_time"]))
     try:
         dataset = load_training_dataset(config, request, told.on_phase)
         task = prepare_task(config, request, dataset, folder, told.on_phase)
@@ -94,17 +93,6 @@ def _train(order: dict[str, Any], out: BinaryIO) -> None:
             peak_memory=peak,
         ),
     )
-
-
-def _aside(config: Config, *, any_time: bool) -> Callable[[], bool]:
-    """Whether to make room now: for recordings, where they come first, and outside the hours."""
-    waiting = stand_back(config)
-
-    def must_step_aside() -> bool:
-        closed = not any_time and not config.learning.is_open(datetime.now().astimezone().time())
-        return closed or (config.learning.recordings_first and waiting())
-
-    return must_step_aside
 
 
 class _Teller:

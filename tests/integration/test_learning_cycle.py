@@ -272,7 +272,7 @@ class TestWaiting:
     def recordings(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         def say(*answers: bool) -> None:
             left = iter(answers)
-            monkeypatch.setattr(cycle, "stand_back", lambda _config: lambda: next(left, False))
+            monkeypatch.setattr("daemon.learning.courtesy.stand_back", lambda _config: lambda: next(left, False))
 
         return say
 
