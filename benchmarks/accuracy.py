@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,9 +42,12 @@ from medasr.training.examples import Example, read_examples
 from medasr.training.recipe import TrainingRecipe
 from medasr.training.training import TrainingTask, train
 from medasr.training.trial import Figures, Trial
-from medasr.types import SAMPLE_RATE, Waveform
+from medasr.types import SAMPLE_RATE
 from medasr.whisper.model import ModelOptions
 from medasr.whisper.transcriber import Transcriber, load_transcriber
+
+if TYPE_CHECKING:
+    from medasr.types import Waveform
 
 FOLDS = 4
 #: In which the notebook's recipe is trained.
