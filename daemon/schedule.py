@@ -48,7 +48,7 @@ class Schedule:
         )
         self._evaluation = TaskProcess(config, EVALUATION)
         self._learning = TaskProcess(config, LEARNING)
-        self._tasks: dict[str, tuple[CronTrigger, Callable[[], str]]] = {}
+        self._tasks: dict[str, tuple[CronTrigger, Callable[[datetime], str]]] = {}
         for name, expression, task in (
             ("backup", config.schedule.backup, self._backup),
             ("check", config.schedule.check, self._check),
@@ -83,7 +83,7 @@ class Schedule:
             if not slots.begin(session, name, slot, now=self._now()):
                 return
         try:
-            outcome = task()
+            outcome = task(slot)
         except MedasrError as error:
             outcome = type(error).__name__
         if outcome == INTERRUPTED:
@@ -104,29 +104,27 @@ class Schedule:
                 slots.end(session, name, slot, outcome="NEW", now=self._now())
         return last is not None and (last.slot < slot or last.ended_at is None)
 
-    def _evaluate(self) -> str:
+    def _evaluate(self, slot: datetime) -> str:
         """Measure the serving model in a process of its own; what a crash left unnoted, though it was stored, is not done again."""
         with self._store.read() as session:
             run = slots.last(session, "evaluate")
             if run is not None and evaluations.scheduled_since(session, run.started_at):
                 return STORED
-        return self._evaluation.run()
+        return self._evaluation.run(slot)
 
-    def _retrain(self) -> str:
+    def _retrain(self, slot: datetime) -> str:
         """Learn in a process of its own; what a crash left unnoted, though the run had ended, is not done again."""
         with self._store.read() as session:
-            run = slots.last(session, "retrain")
-            ended = learning.ended_since(session, run.started_at) if run is not None else None
-        if ended is not None:
-            return str(ended)
+            if ended := learning.ended_for(session, slot):
+                return str(ended)
         for _ in range(RESTARTS):
-            outcome = self._learning.run()
+            outcome = self._learning.run(slot)
             if outcome != INTERRUPTED or self._learning.stopped:
                 return outcome
             logger.warning("a scheduled task's process died; it is started again", extra={"task": "retrain"})
         return CRASHED
 
-    def _backup(self) -> str:
+    def _backup(self, _slot: datetime) -> str:
         backups = self._config.paths.backups
         migration.sweep(backups, self._now())
         migration.backup(self._config.paths.database, backups, "nightly")
@@ -134,7 +132,7 @@ class Schedule:
             old.unlink()
         return "OK"
 
-    def _check(self) -> str:
+    def _check(self, _slot: datetime) -> str:
         problems = damage(self._config.paths.database, thorough=True)
         if problems:
             logger.error("the database is damaged", extra={"count": len(problems)})

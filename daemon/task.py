@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,8 +31,12 @@ class TaskProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
-    def run(self) -> str:
-        """Do the task, however long it takes; return its outcome (OK where it names none), the class of the error, or INTERRUPTED."""
+    def run(self, slot: datetime) -> str:
+        """Do the task for a slot of the schedule, however long it takes.
+
+        Return its outcome (OK where it names none), the class of the error, or INTERRUPTED.
+        """
+        order = {"config": self._config.model_dump(mode="json"), "slot": slot.isoformat()}
         with self._lock:
             if self._stopped:
                 return INTERRUPTED
@@ -44,7 +49,7 @@ class TaskProcess:
         with self._process as process:
             assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
             try:
-                process.stdin.write(self._config.model_dump_json().encode() + b"\n")
+                process.stdin.write(json.dumps(order).encode() + b"\n")
                 process.stdin.flush()
             except BrokenPipeError:
                 return INTERRUPTED

@@ -72,7 +72,7 @@ def status(config: Config, limit: int, as_json: bool) -> None:
         print_json({"next": following, "runs": [asdict(run) for run in runs]})
         return
     if runs:
-        print_table(("run", "by", "started", "state", "why", "version", "verdict"), [_row(run) for run in runs])
+        print_table(("run", "by", "due", "started", "state", "why", "version", "verdict"), [_row(run) for run in runs])
     else:
         say("nothing was learned here yet; `medasrd learn --now` begins")
     say(f"next by schedule: {following or 'never (schedule.retrain, evaluation.dataset)'}")
@@ -99,6 +99,7 @@ def _row(run: LearningRun) -> tuple[str, ...]:
     return (
         str(run.id),
         "hand" if run.trigger == "manual" else "schedule",
+        local(run.slot) if run.slot else "",
         local(run.started_at),
         state,
         run.reason or "",

@@ -1,6 +1,6 @@
 """The scheduled evaluation's own process: ``python -P -m daemon.evaluation.child``.
 
-It reads the configuration as one line of JSON, evaluates at low priority, and says one line of JSON: the number of the evaluation,
+It reads its order (the configuration, the slot) as one line of JSON, evaluates at low priority, and says one line of JSON: the number of the evaluation,
 or the class of the error. It ends as soon as its standard input does, which is when the daemon ends.
 """
 
@@ -25,7 +25,7 @@ def main() -> None:
     """Evaluate the model that serves on the configured dataset."""
     os.umask(0o077)
     os.nice(NICE)
-    config = Config(**json.loads(sys.stdin.buffer.readline()))
+    config = Config(**json.loads(sys.stdin.buffer.readline())["config"])
     threading.Thread(target=_end_with_daemon, daemon=True).start()
     options = config.evaluation
     request = EvaluationRequest(dataset=options.dataset, split=options.split, trigger="scheduled")

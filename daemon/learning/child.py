@@ -1,7 +1,7 @@
 """The scheduled learning cycle's own process: ``python -P -m daemon.learning.child``.
 
-It reads the configuration as one line of JSON, learns, and says one line of JSON: how it ended, or the class of the error. It ends as
-soon as its standard input does, which is when the daemon ends; the next one goes on where it was.
+It reads its order (the configuration, the slot) as one line of JSON, learns, and says one line of JSON: how it ended, or the class of the
+error. It ends as soon as its standard input does, which is when the daemon ends; the next one goes on where it was.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+from datetime import datetime
 from typing import Any
 
 from daemon.config import Config
@@ -25,11 +26,12 @@ def main() -> None:
     os.nice(NICE)
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print what they like
-    config = Config(**json.loads(sys.stdin.buffer.readline()))
+    order = json.loads(sys.stdin.buffer.readline())
+    config, slot = Config(**order["config"]), datetime.fromisoformat(order["slot"])
     threading.Thread(target=_end_with_daemon, daemon=True).start()
     answer: dict[str, Any]
     try:
-        outcome = learn(config, training_request(config), trigger="scheduled", any_time=False)
+        outcome = learn(config, training_request(config), trigger="scheduled", slot=slot, any_time=False)
         answer = {"outcome": str(outcome.state)}
     except MedasrError as error:
         answer = {"error": type(error).__name__}

@@ -34,6 +34,7 @@ from medasr.verdict import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from daemon.config import Config
     from daemon.store.learning import LearningRun
@@ -72,13 +73,14 @@ def learn(
     request: TrainingRequest,
     *,
     trigger: str,
+    slot: datetime | None = None,
     observer: Observer | None = None,
     any_time: bool = True,
     command: Sequence[str] = COMMAND,
 ) -> Outcome:
     """Run one cycle to its end, and return how it ended; trouble of the training is an outcome, and is stored.
 
-    ``any_time``: whether the window of hours is ignored. A scheduled run waits for another process that trains here, since its slot
+    ``slot``: when the schedule said to, for a scheduled run. ``any_time``: whether the window of hours is ignored. A scheduled run waits for another process that trains here, since its slot
     comes once; one by hand raises AlreadyRunning. Raise Stopped when the observer wants no more.
     """
     observer = observer or Observer()
@@ -88,9 +90,9 @@ def learn(
         try:
             key = training_key(config, request, load_training_dataset(config, request, observer.progress))
         except MedasrError as error:
-            return _failed(begin_record(config, trigger, UNREADABLE), error)
+            return _failed(begin_record(config, trigger, UNREADABLE, slot), error)
         sweep(trainings, key)
-        record = begin_record(config, trigger, key)
+        record = begin_record(config, trigger, key, slot)
         cycle = _Cycle(config, request, trainings / key, record, observer, any_time=any_time, trigger=trigger)
         try:
             return cycle.run(command)

@@ -50,9 +50,13 @@ class RunRecord:
         _perform(self.config, NOTE_VERB, {"run": self.number, "state": state, **facts})
 
 
-def begin_record(config: Config, trigger: str, key: str) -> RunRecord:
-    """Begin the record of a run, or go on with that of one that was interrupted and has the same key."""
-    return RunRecord(config=config, number=int(_perform(config, BEGIN_VERB, {"trigger": trigger, "key": key})))
+def begin_record(config: Config, trigger: str, key: str, slot: datetime | None = None) -> RunRecord:
+    """Begin the record of a run, or go on with that of one that was interrupted and has the same key.
+
+    ``slot`` is the moment of the schedule that it serves.
+    """
+    arguments = {"trigger": trigger, "key": key, "slot": slot.isoformat() if slot else None}
+    return RunRecord(config=config, number=int(_perform(config, BEGIN_VERB, arguments)))
 
 
 def handlers(store: Store) -> dict[str, Callable[[str, str], Any]]:
@@ -100,6 +104,8 @@ def _do(store: Store, verb: str, arguments: dict[str, Any], actor: str) -> Any:
     try:
         with store.write() as session:
             if verb == BEGIN_VERB:
+                slot = arguments.pop("slot")
+                arguments["slot"] = datetime.fromisoformat(slot) if slot else None
                 return learning.begin(session, **arguments, actor=actor, now=now)
             state = LearningState(arguments.pop("state"))
             learning.note(session, arguments.pop("run"), state, **arguments, actor=actor, now=now)

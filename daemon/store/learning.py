@@ -46,7 +46,7 @@ class LearningRun:
 
     id: int
     trigger: str
-    slot: datetime | None
+    slot: datetime | None  #: of the schedule, that it serves
     state: LearningState
     reason: str | None  #: code of why it ended as it did
     detail: dict[str, Any]  #: counts and figures
@@ -60,11 +60,12 @@ class LearningRun:
 def begin(session: Session, trigger: str, key: str, *, actor: str, now: datetime, slot: datetime | None = None) -> int:
     """Begin a run, or go on with one of the same key that its process left; return its number.
 
-    Only one process runs the cycle, so whatever else is under way has been left for good.
+    Only one process runs the cycle, so whatever else is under way has been left for good. One that was left for a slot of the schedule
+    and goes on when the next is due serves that one.
     """
     for row in session.scalars(select(LearningRunRow).where(LearningRunRow.ended_at.is_(None))):
         if row.detail.get("key") == key and row.trigger == trigger:
-            row.updated_at = now
+            row.updated_at, row.slot = now, slot
             return row.id
         _end(session, row, LearningState.INTERRUPTED, "INTERRUPTED", actor=actor, now=now)
     row = LearningRunRow(
@@ -77,7 +78,7 @@ def begin(session: Session, trigger: str, key: str, *, actor: str, now: datetime
     )
     session.add(row)
     session.flush()
-    audit.record(session, now=now, actor=actor, action="learning-begun", run=row.id, trigger=trigger)
+    audit.record(session, now=now, actor=actor, action="learning-begun", run=row.id, trigger=trigger, **_due(slot))
     return row.id
 
 
@@ -118,11 +119,10 @@ def find(session: Session, run: int) -> LearningRun:
     return _run(*found)
 
 
-def ended_since(session: Session, moment: datetime) -> LearningState | None:
-    """How the scheduled run ended that was begun at or after a moment; None while none has."""
+def ended_for(session: Session, slot: datetime) -> LearningState | None:
+    """How the run ended that served a slot of the schedule; None while none has."""
     query = select(LearningRunRow.state).where(
-        LearningRunRow.trigger == "scheduled",
-        LearningRunRow.started_at >= moment,
+        LearningRunRow.slot == slot,
         LearningRunRow.ended_at.is_not(None),
         LearningRunRow.state != LearningState.INTERRUPTED,
     )
@@ -138,6 +138,10 @@ def listing(session: Session, *, limit: int | None = None) -> Sequence[LearningR
         .order_by(LearningRunRow.id.desc())
     )
     return [_run(row, name) for row, name in session.execute(query.limit(limit))]
+
+
+def _due(slot: datetime | None) -> dict[str, str]:
+    return {"slot": slot.isoformat()} if slot else {}
 
 
 def _end(

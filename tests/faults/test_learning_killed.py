@@ -6,10 +6,13 @@ import json
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from daemon.cli import medasrd
 from daemon.config import Config
 from daemon.registry.serving import model_name, resolve
 from daemon.store import audit, learning
@@ -44,7 +47,7 @@ def script(workshop: Workshop, tmp_path: Path) -> Path:
     return path
 
 
-def run(config: Config, script: Path, crash_point: str = "") -> subprocess.CompletedProcess[str]:
+def run(config: Config, script: Path, crash_point: str = "", *slot: str) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,
         "-m",
@@ -52,6 +55,7 @@ def run(config: Config, script: Path, crash_point: str = "") -> subprocess.Compl
         config.paths.state.parent / "config.toml",
         script,
         crash_point,
+        *slot,
     ]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -90,3 +94,19 @@ def test_killed_at_a_step_it_ends_with_the_one_promotion(
         assert audit.broken_link(session) is None
     store.close()
     assert json.loads(run(config, script).stdout) == {"state": "rejected", "reason": "another", "version": BETTER}
+
+
+def test_killed_for_a_slot_it_goes_on_as_the_one_run_of_it_and_status_tells_when_it_was_due(
+    config: Config, script: Path
+) -> None:
+    due = "2026-03-01T04:30:00+00:00"
+    assert run(config, script, "after_gate", due).returncode == -signal.SIGKILL
+    assert run(config, script, "", due).returncode == 0
+    command = ["learn", "status", "--config", str(config.paths.state.parent / "config.toml")]
+    (only,) = json.loads(CliRunner().invoke(medasrd, [*command, "--json"]).stdout)["runs"]
+    assert (only["state"], only["trigger"], datetime.fromisoformat(only["slot"])) == (
+        *("promoted", "scheduled"),
+        datetime.fromisoformat(due),
+    )
+    shown = CliRunner().invoke(medasrd, command).stdout
+    assert f"{datetime.fromisoformat(due).astimezone():%Y-%m-%d %H:%M:%S}" in shown

@@ -373,7 +373,7 @@ class TestScheduledProcess:
         del tiny_whisper
         config = write_config(home, evaluation={"dataset": str(consultations), "split": "all"})
         homes.prepare(config)
-        assert TaskProcess(config, EVALUATION).run() == STORED
+        assert TaskProcess(config, EVALUATION).run(NOW) == STORED
         store = Store(config.paths.database, writable=False)
         with store.read() as session:
             assert [one.trigger for one in evaluations.summaries(session)] == ["scheduled"]
@@ -382,16 +382,16 @@ class TestScheduledProcess:
     def test_its_errors_are_codes(self, home: Path) -> None:
         config = write_config(home, evaluation={"dataset": "/nowhere"})
         homes.prepare(config)
-        assert TaskProcess(config, EVALUATION).run() == "DatasetError"
+        assert TaskProcess(config, EVALUATION).run(NOW) == "DatasetError"
 
     def test_the_end_of_the_daemon_ends_it(self, config: Config) -> None:
         process = TaskProcess(config, command=("sleep", "600"))
         ended: list[str] = []
-        thread = threading.Thread(target=lambda: ended.append(process.run()))
+        thread = threading.Thread(target=lambda: ended.append(process.run(NOW)))
         thread.start()
         while process._process is None:
             thread.join(0.05)
         process.stop()
         thread.join(30)
         assert ended == [INTERRUPTED]
-        assert process.run() == INTERRUPTED
+        assert process.run(NOW) == INTERRUPTED

@@ -27,6 +27,7 @@ from tests.support.stores import open_store
 #: A Sunday; learning is due at half past four.
 NIGHT = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
 RETRAIN = {"retrain": "30 4 * * *"}
+DUE = datetime(2026, 3, 1, 4, 30, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -55,12 +56,14 @@ class Learner:
     def __init__(self, *outcomes: str) -> None:
         self.outcomes = list(outcomes)
         self.runs = 0
+        self.slots: list[datetime] = []  #: that it was told to serve
         self.stopped = True  #: one that is interrupted was ended with its daemon
         self.released = threading.Event()
         self.released.set()
 
-    def run(self) -> str:
+    def run(self, slot: datetime) -> str:
         self.runs += 1
+        self.slots.append(slot)
         self.released.wait()
         return self.outcomes.pop(0)
 
@@ -143,10 +146,31 @@ class TestSlots:
         learner.outcomes = [INTERRUPTED]
         schedule._fire("retrain")
         with self.store.write() as session:
-            run = learning.begin(session, "scheduled", "key", actor="daemon", now=self.now)
+            run = learning.begin(session, "scheduled", "key", actor="daemon", now=self.now, slot=learner.slots[0])
             learning.note(session, run, state, actor="daemon", now=self.now)
         self.restart(config)
         assert (learner.runs, self.outcome()) == (1, str(state))
+
+    def test_one_that_went_on_with_the_run_of_an_earlier_slot_is_not_repeated_either(
+        self, config: Config, schedule: Schedule, learner: Learner
+    ) -> None:
+        learner.outcomes = [INTERRUPTED, INTERRUPTED]
+
+        def work() -> int:
+            """What the process writes down before it dies with its daemon."""
+            with self.store.write() as session:
+                return learning.begin(session, "scheduled", "key", actor="daemon", now=self.now, slot=learner.slots[-1])
+
+        schedule._fire("retrain")
+        run = work()
+        self.now += timedelta(days=1)
+        self.restart(config)
+        assert learner.slots == [DUE, DUE + timedelta(days=1)]
+        assert work() == run
+        with self.store.write() as session:
+            learning.note(session, run, LearningState.REJECTED, actor="daemon", now=self.now)
+        self.restart(config)
+        assert (learner.runs, self.outcome()) == (2, "rejected")
 
     def test_one_by_hand_takes_no_slot(self, config: Config, schedule: Schedule, learner: Learner) -> None:
         learner.outcomes = [INTERRUPTED, "rejected"]
@@ -196,12 +220,13 @@ class TestWhen:
 
 class TestProcess:
     def test_a_dataset_that_cannot_be_read_ends_it_with_a_stored_reason(self, config: Config) -> None:
-        assert TaskProcess(config, LEARNING).run() == "failed"
+        assert TaskProcess(config, LEARNING).run(DUE) == "failed"
         store = Store(config.paths.database, writable=False)
         with store.read() as session:
             (run,) = learning.listing(session)
         store.close()
         assert (run.trigger, run.state, run.reason) == ("scheduled", LearningState.FAILED, "DatasetError")
+        assert run.slot == DUE
 
     def test_ended_with_the_daemon_it_is_interrupted(self, home: Path, tmp_path: Path) -> None:
         manifest = write_dataset(tmp_path / "medical")
@@ -211,10 +236,10 @@ class TestProcess:
         outcomes: list[str] = []
         before = set(psutil.Process().children())
         with one_training(config.paths.trainings):  # so that it stands still
-            thread = threading.Thread(target=lambda: outcomes.append(process.run()))
+            thread = threading.Thread(target=lambda: outcomes.append(process.run(DUE)))
             thread.start()
             await_condition(lambda: bool(set(psutil.Process().children()) - before))
             process.stop()
             thread.join()
         assert outcomes == [INTERRUPTED]
-        assert process.run() == INTERRUPTED
+        assert process.run(DUE) == INTERRUPTED

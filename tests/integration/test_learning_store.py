@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from sqlalchemy import select
@@ -31,9 +32,11 @@ def store(config: Config) -> Iterator[Store]:
     opened.close()
 
 
-def begin(store: Store, *, trigger: str = "manual", key: str = "a", minutes: int = 0) -> int:
+def begin(
+    store: Store, *, trigger: str = "manual", key: str = "a", minutes: int = 0, slot: datetime | None = None
+) -> int:
     with store.write() as session:
-        return learning.begin(session, trigger, key, actor="ann", now=later(minutes=minutes))
+        return learning.begin(session, trigger, key, actor="ann", now=later(minutes=minutes), slot=slot)
 
 
 def note(store: Store, run: int, state: LearningState, *, minutes: int = 0, **facts: object) -> None:
@@ -128,25 +131,29 @@ class TestRuns:
             assert [run.id for run in learning.listing(session, limit=2)] == [3, 2]
 
 
-class TestEndedSince:
-    def ended(self, store: Store, minutes: int = 0) -> LearningState | None:
+class TestEndedForASlot:
+    def ended(self, store: Store, slot: datetime = NOW) -> LearningState | None:
         with store.read() as session:
-            return learning.ended_since(session, later(minutes=minutes))
+            return learning.ended_for(session, slot)
 
-    def test_only_a_scheduled_one_that_ended_counts(self, store: Store) -> None:
+    def test_only_a_run_of_that_slot_that_ended_counts(self, store: Store) -> None:
         note(store, begin(store), LearningState.PROMOTED)
-        number = begin(store, trigger="scheduled")
+        number = begin(store, trigger="scheduled", slot=NOW)
         assert self.ended(store) is None
         note(store, number, LearningState.REJECTED)
         assert self.ended(store) is LearningState.REJECTED
+        assert self.ended(store, later(minutes=1)) is None
 
-    def test_one_that_began_before_does_not(self, store: Store) -> None:
-        note(store, begin(store, trigger="scheduled"), LearningState.FAILED, reason="LEAK", minutes=9)
-        assert self.ended(store, minutes=1) is None
+    def test_one_that_goes_on_when_the_next_is_due_serves_that_one(self, store: Store) -> None:
+        number = begin(store, trigger="scheduled", slot=NOW)
+        assert begin(store, trigger="scheduled", slot=later(minutes=1), minutes=1) == number
+        note(store, number, LearningState.FAILED, reason="LEAK")
+        assert self.ended(store, later(minutes=1)) is LearningState.FAILED
+        assert self.ended(store) is None
 
     def test_one_that_was_interrupted_does_not(self, store: Store) -> None:
-        begin(store, trigger="scheduled")
-        begin(store, trigger="scheduled", key="b")
+        begin(store, trigger="scheduled", slot=NOW)
+        begin(store, trigger="scheduled", key="b", slot=NOW)
         assert self.ended(store) is None
 
 
@@ -207,6 +214,7 @@ class TestRecord:
             (record.BEGIN_VERB, "nonsense"),
             (record.BEGIN_VERB, "[]"),
             (record.BEGIN_VERB, "{}"),
+            (record.BEGIN_VERB, json.dumps({"trigger": "scheduled", "key": "a", "slot": "at night"})),
             (record.NOTE_VERB, json.dumps({"run": 1, "state": "dancing"})),
             (record.NOTE_VERB, json.dumps({"run": 1, "state": "training", "other": 1})),
         ],

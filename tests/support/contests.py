@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -163,7 +164,10 @@ def make_engines() -> Engines:
 
 
 def main() -> None:
-    """``python -m tests.support.contests CONFIG SCRIPT [CRASH_POINT]``: run a learning cycle in a process of its own, and say how it ended."""
+    """``python -m tests.support.contests CONFIG SCRIPT [CRASH_POINT [SLOT]]``: run a learning cycle in a process of its own.
+
+    Given the slot that it serves, it is a scheduled one. It says how it ended.
+    """
     from daemon.config import load_config
     from daemon.crashpoint import VARIABLE
     from daemon.learning.cycle import learn
@@ -175,7 +179,9 @@ def main() -> None:
     engines = make_engines()
     engines.texts = script["texts"]
     use_scripts(engines)
-    outcome = learn(config, training_request(config), trigger="manual", command=script["command"])
+    slot = datetime.fromisoformat(sys.argv[4]) if len(sys.argv) > 4 else None
+    trigger = "scheduled" if slot else "manual"
+    outcome = learn(config, training_request(config), trigger=trigger, slot=slot, command=script["command"])
     sys.stdout.write(json.dumps({"state": outcome.state, "reason": outcome.reason, "version": outcome.version}) + "\n")
 
 

@@ -206,7 +206,7 @@ class Measuring:
         self.outcomes = outcomes
         self.runs = 0
 
-    def run(self) -> str:
+    def run(self, _slot: datetime) -> str:
         self.runs += 1
         return self.outcomes.pop(0)
 
