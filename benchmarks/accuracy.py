@@ -35,7 +35,7 @@ from medasr.nonspeech import make_sounds
 from medasr.quality import QualityThresholds
 from medasr.recognition import assemble
 from medasr.speech import SpeechDetector, SpeechOptions, plan_windows
-from medasr.speech_sets import REHEARSAL, SYMPTOMS, UNLIKE, path_of
+from medasr.speech_sets import REHEARSAL, PRACTICE, UNLIKE, path_of
 from medasr.splits import phrase_key
 from medasr.text.normalizers import text_normalizer
 from medasr.training.examples import Example, read_examples
@@ -119,7 +119,7 @@ class _Course:
         dataset = load_dataset(str(MEDICAL_SPEECH), cache=CACHE / "datasets")
         examples = self._read(dataset, "medical")
         speakers = {one.id: one for one in dataset}
-        sets = {name: self._read(self._set(name), name) for name in (SYMPTOMS, REHEARSAL, UNLIKE)}
+        sets = {name: self._read(self._set(name), name) for name in (PRACTICE, REHEARSAL, UNLIKE)}
         recipes = {"ours": _configured(), "notebook": _notebook()}
         written: dict[str, list[Scored]] = {name: [] for name in ("stock", *recipes)}
         folds = _folds(list(dataset))[: self._options.pick(FOLDS, 1)]
@@ -153,7 +153,7 @@ class _Course:
             model=self._base,
             recipe=recipe,
             examples=learned,
-            practice=sets[SYMPTOMS] if recipe.practice_share else (),
+            practice=sets[PRACTICE] if recipe.practice_share else (),
             rehearsal=sets[REHEARSAL] if recipe.rehearsal_share else (),
             find_terms=lambda text: [
                 (one.position, one.position + one.length) for one in find(self._plain_lexicon, text)

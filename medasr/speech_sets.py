@@ -9,10 +9,9 @@ from medasr.errors import ConfigurationError
 
 UNLIKE = "unlike"  #: speech unlike any training data; the gate's measure of general speech
 REHEARSAL = "rehearsal"  #: heard in training so that general speech is not forgotten; never measured on
+PRACTICE = "practice"  #: sentences in many accents, most of them complaints of patients, that the decoder learns from
 
-SYMPTOMS = "symptoms"  #: sentences of patients that teach the words of complaints
-
-_NAMES = (REHEARSAL, SYMPTOMS, UNLIKE)
+_NAMES = (REHEARSAL, PRACTICE, UNLIKE)
 
 
 def path_of(name: str) -> Path:

@@ -40,9 +40,9 @@ class Training(Section):
     )
     epochs: int = Field(3, ge=1, le=50, description="How often everything is heard, at most.")
     learning_rate: float = Field(5e-4, gt=0, le=0.01, description="The highest; it rises to it and falls to zero.")
-    rank: int = Field(8, ge=1, le=128, description="Of each member's matrices; the adapter's size grows with it.")
+    rank: int = Field(8, ge=1, le=128, description="Of each member's matrices; the adapter's is twice that.")
     members: int = Field(
-        2, ge=1, le=8, description="Adapters trained from seeds of their own and averaged; the time grows with it."
+        3, ge=1, le=8, description="Adapters trained from seeds of their own and averaged; the time grows with it."
     )
     batch_size: int = Field(8, ge=1, le=256, description="Of the shortest windows; fewer longer ones make a batch.")
     shortest_context: float = Field(
@@ -53,7 +53,10 @@ class Training(Section):
         description="The shortest window in seconds that is trained and served; 30 for full ones only.",
     )
     practice_share: float = Field(
-        0.5, ge=0, le=5, description="Invented sentences of patients beside each recording of the dataset, an epoch."
+        0.6,
+        ge=0,
+        le=5,
+        description="Invented sentences in many accents beside each recording of the dataset, an epoch.",
     )
     rehearsal_share: float = Field(
         0.6, ge=0, le=5, description="Recordings of other speech beside each, so that general speech is not forgotten."

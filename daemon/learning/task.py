@@ -15,7 +15,7 @@ from medasr.errors import ConfigurationError, TrainingError, TrainingFailure
 from medasr.lexicon import find, load_lexicon
 from medasr.packs import locate
 from medasr.speech import SpeechOptions
-from medasr.speech_sets import REHEARSAL, SYMPTOMS, path_of
+from medasr.speech_sets import PRACTICE, REHEARSAL, path_of
 from medasr.text.normalizers import text_normalizer
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def training_request(
             *("precision", "epochs", "learning_rate", "rank", "members", "batch_size", "shortest_context"),
             *("practice_share", "rehearsal_share"),
         )
-        preset = replace(preset, alpha=2 * options.rank, **{name: getattr(options, name) for name in chosen})
+        preset = replace(preset, **{name: getattr(options, name) for name in chosen})
+        preset = replace(preset, alpha=2 * options.rank, kept_rank=2 * options.rank)
     return TrainingRequest(
         dataset=source, split=split or config.evaluation.split, recipe=replace(preset, seed=options.seed)
     )
@@ -79,7 +80,7 @@ def training_key(config: Config, request: TrainingRequest, dataset: Dataset) -> 
         base.weights_sha256,
         dataset.sha256,
         reviewed.sha256 if reviewed else "",
-        [load_set(config, name).sha256 for name in (SYMPTOMS, REHEARSAL)],
+        [load_set(config, name).sha256 for name in (PRACTICE, REHEARSAL)],
         request.split,
         asdict(request.recipe),
         config.speech.model_dump(mode="json"),
@@ -133,7 +134,7 @@ def prepare_task(
     if not examples:
         raise TrainingError("nobody is heard to speak in the recordings to learn from", TrainingFailure.NO_DATA)
     practised = _practice(config, request, gathered)
-    practice = bench.examples(load_set(config, SYMPTOMS), practised, SYMPTOMS) if practised else []
+    practice = bench.examples(load_set(config, PRACTICE), practised, PRACTICE) if practised else []
     rehearsal = bench.embedded(REHEARSAL) if request.recipe.rehearsal_share or gathered.validate else []
     base = locate(config.paths.models, config.model.base)
     model = config.model
@@ -202,7 +203,7 @@ def _practice(config: Config, request: TrainingRequest, gathered: Gathered) -> t
 
     if not request.recipe.practice_share or config.model.language != _LANGUAGE:
         return ()
-    return without_tested(list(load_set(config, SYMPTOMS)), gathered)
+    return without_tested(list(load_set(config, PRACTICE)), gathered)
 
 
 def load_set(config: Config, name: str) -> Dataset:

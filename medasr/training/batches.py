@@ -35,7 +35,7 @@ IGNORED = -100
 _PAUSE_SECONDS = (0.2, 1.5)
 _EMPTY_SECONDS = (1.0, 8.0)
 _EMPTY_AMPLITUDE_DB = (-60.0, -25.0)
-_JOINED_AT_MOST = 4
+_JOINED = (2, 8)  #: examples in a window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ def draw_epoch(material: Material, recipe: TrainingRecipe, epoch: int) -> list[l
     practice = _some(material.practice, round(recipe.practice_share * count), chance)
     lessons = _some(material.lessons, round(recipe.rehearsal_share * count), chance)
     drafts = _join([material.examples[place] for place in chance.permutation(count)], recipe, chance)
-    drafts += [Draft(lesson=lesson, seconds=lesson.example.seconds) for lesson in lessons]
+    drafts += [Draft(lesson=lesson, seconds=lesson.seconds) for lesson in lessons]
     empty = chance.binomial(len(drafts), recipe.empty_share)
     drafts += [Draft(seconds=float(chance.uniform(*_EMPTY_SECONDS))) for _ in range(empty)]
     spoken = [Draft(examples=(one,), seconds=one.seconds, artificial=True) for one in practice]
@@ -183,12 +183,16 @@ def _cut(drafts: Sequence[Draft], recipe: TrainingRecipe) -> list[list[Draft]]:
 def _join(order: list[Example], recipe: TrainingRecipe, chance: np.random.Generator) -> list[Draft]:
     """All examples once; some of them joined into one window, as far as there is room at the slowest speed."""
     slowest = 1 / min(recipe.speeds)
+    mean = (_JOINED[0] + _JOINED[1]) / 2
+    # So many windows begin with one that is joined, that in the mean join_share of all examples are.
+    beginning = recipe.join_share / (mean * (1 - recipe.join_share) + recipe.join_share)
     drafts = []
     while order:
         group = [order.pop()]
-        if chance.random() < recipe.join_share:
+        if chance.random() < beginning:
             room = LONGEST_WINDOW_SECONDS - slowest * group[0].seconds
-            while order and len(group) < _JOINED_AT_MOST:
+            count = int(chance.integers(_JOINED[0], _JOINED[1] + 1))
+            while order and len(group) < count:
                 room -= slowest * order[-1].seconds + _PAUSE_SECONDS[1]
                 if room <= 0:
                     break
@@ -202,7 +206,7 @@ def _row(draft: Draft, recipe: TrainingRecipe, notation: Notation, chance: np.ra
     if draft.lesson:
         tokens = list(draft.lesson.tokens)
         sequence = TokenSequence(tokens=tokens, weights=[1.0] * len(tokens))
-        return Row(waveform=draft.lesson.example.waveform(), sequence=sequence, lesson=draft.lesson)
+        return Row(waveform=draft.lesson.waveform(), sequence=sequence, lesson=draft.lesson)
     if not draft.examples:
         length = round(draft.seconds * SAMPLE_RATE)
         level = 10 ** (chance.uniform(*_EMPTY_AMPLITUDE_DB) / 20)

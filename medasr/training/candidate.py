@@ -49,9 +49,10 @@ def write_adapter(
         name: (tensor * interpolation if ".lora_B." in name else tensor).to(torch.float16).contiguous()
         for name, tensor in tensors.items()
     }
+    rank = max(len(tensor) for name, tensor in mixed.items() if ".lora_A." in name)
     config = LoraConfig(
-        r=recipe.rank * recipe.members,
-        lora_alpha=recipe.alpha * recipe.members,
+        r=rank,
+        lora_alpha=rank * recipe.alpha // recipe.rank,
         lora_dropout=recipe.dropout,
         target_modules=_targets(tensors),
         base_model_name_or_path=hub_name(base_id),
@@ -76,6 +77,28 @@ def average(members: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Te
         else torch.cat([one[name] for one in members], dim=0)
         for name in members[0]
     }
+
+
+def truncate(tensors: Mapping[str, torch.Tensor], rank: int) -> dict[str, torch.Tensor]:
+    """The nearest adapter of at most this rank: of each product B·A the largest singular values (Eckart and Young 1936).
+
+    What members learned in common is in those; the rest is mostly what each learned by chance.
+    """
+    kept: dict[str, torch.Tensor] = {}
+    for name, lower in tensors.items():
+        if ".lora_A." not in name:
+            continue
+        other = name.replace(".lora_A.", ".lora_B.")
+        if len(lower) <= rank:
+            kept[name], kept[other] = lower, tensors[other]
+            continue
+        left, upper_triangle = torch.linalg.qr(tensors[other].double())
+        right, lower_triangle = torch.linalg.qr(lower.double().T)
+        rotation, values, turned = torch.linalg.svd(upper_triangle @ lower_triangle.T)
+        scale = values[:rank].sqrt()
+        kept[other] = (left @ rotation[:, :rank] * scale).float()
+        kept[name] = ((right @ turned.T[:, :rank]) * scale).T.float()
+    return kept
 
 
 def complete_adapter(

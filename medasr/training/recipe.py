@@ -30,9 +30,9 @@ class TrainingRecipe:
     shortest_context: float = 10.0  #: seconds; windows are trained from here on, and served from here on
     longer_share: float = 0.1  #: of the batches, which are computed at a random longer window
     acoustic_share: float = 0.35  #: of the batches, from which the encoder learns too; the decoder learns from all
-    join_share: float = 0.25  #: of the examples, which are joined with others into one window with several segments
+    join_share: float = 0.35  #: of the examples, which are joined with others into one window with several segments
     empty_share: float = 0.05  #: of the examples beside them: noise without speech, and no text
-    practice_share: float = 0.5  #: of the examples beside them: invented sentences of patients, spoken by machines
+    practice_share: float = 0.6  #: of the examples beside them: invented sentences in many accents, spoken by machines
     rehearsal_share: float = (
         0.6  #: of the examples beside them: other speech, for which the base's own output is the aim
     )
@@ -44,13 +44,16 @@ class TrainingRecipe:
     noise_share: float = 0.5  #: of the examples, to which noise is added
     noise_snr_db: tuple[float, float] = (5.0, 30.0)
     averaging: float = 0.9  #: what an average of the weights keeps of itself at each step; 0 takes the last weights
-    members: int = 2  #: adapters trained from seeds of their own, and averaged: what each learned by chance evens out
+    members: int = 3  #: adapters trained from seeds of their own, and averaged: what each learned by chance evens out
+    kept_rank: int = 16  #: of their average, whose rank is the sum of theirs; beyond it hardly anything is lost
     time_masks: int = 2
     time_mask_seconds: float = 0.4  #: at most
     mel_masks: int = 2
     mel_mask_bands: int = 12  #: at most, of 80
-    interpolations: tuple[float, ...] = (1.0, 0.7, 0.5)  #: of base and adapter, among which validation chooses
-    interpolation: float = 0.7  #: without validation
+    #: Strengths of the adapter among which validation chooses: below 1 it is mixed with the base, and above 1 an average is made as strong
+    #: again as its members.
+    interpolations: tuple[float, ...] = (1.3, 1.0, 0.7)
+    interpolation: float = 1.2  #: without validation
     patience: int = 2  #: epochs without a better one after which it ends
     seed: int = 0
 
@@ -78,6 +81,7 @@ NOTEBOOK = TrainingRecipe(
     noise_share=0.0,
     averaging=0.0,
     members=1,
+    kept_rank=32,
     time_masks=0,
     mel_masks=0,
     interpolations=(1.0,),

@@ -16,7 +16,7 @@ import numpy as np
 
 from medasr.errors import SteppedAside, TrainingError, TrainingFailure
 from medasr.training.batches import Draft, Material, draw_epoch, make_batch
-from medasr.training.candidate import average, complete_adapter, write_adapter
+from medasr.training.candidate import average, complete_adapter, truncate, write_adapter
 from medasr.training.checkpoint import adapter_tensors, last_checkpoint, restore, save_checkpoint
 from medasr.training.lessons import keep_lessons, read_lessons, write_lessons
 from medasr.training.loop import Trainee, learn, make_trainee
@@ -293,7 +293,8 @@ class _Training:
         """What all members have learned up to an epoch."""
         from safetensors.torch import load
 
-        return average([load(self._epoch_file(member, epoch).read_bytes()) for member in range(self._recipe.members)])
+        members = [load(self._epoch_file(member, epoch).read_bytes()) for member in range(self._recipe.members)]
+        return truncate(average(members), self._recipe.kept_rank)
 
     def _finish(self) -> Candidate:
         progress = self._progress

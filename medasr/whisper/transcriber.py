@@ -9,6 +9,7 @@ import torch
 from medasr.quality import compression_ratio
 from medasr.types import SAMPLE_RATE, Hypothesis, HypothesisSegment
 from medasr.whisper.context import context_seconds
+from medasr.whisper.continuation import continued, is_sure, unheard_from
 from medasr.whisper.decoding import TIMESTAMP_SECONDS, DecodedWindow, DecodingTokens, decode, decoding_tokens
 from medasr.whisper.features import log_mel
 from medasr.whisper.model import LoadedModel, ModelOptions, is_out_of_memory, load_model
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from medasr.types import ModelVersion, Waveform
+
+
+#: How often what was passed over at the end of a window is decoded.
+_CONTINUATIONS = 2
 
 
 class Transcriber(Protocol):
@@ -67,6 +72,31 @@ class WhisperTranscriber:
 
     def transcribe(self, windows: Sequence[Waveform]) -> list[Hypothesis]:
         """See :meth:`Transcriber.transcribe`."""
+        decoded = self._decode(windows)
+        open_places = list(range(len(windows)))
+        for _ in range(_CONTINUATIONS):
+            open_places = self._go_on(decoded, windows, open_places)
+        return [
+            hypothesis_of(result, self._tokens, len(window) / SAMPLE_RATE, self._to_text)
+            for window, result in zip(windows, decoded, strict=True)
+        ]
+
+    def _go_on(self, decoded: list[DecodedWindow], windows: Sequence[Waveform], places: Sequence[int]) -> list[int]:
+        """Decode what was passed over at the end of the windows in these places, in place; return where something was added."""
+        rests = []
+        for place in places:
+            start = unheard_from(decoded[place], self._tokens, len(windows[place]) / SAMPLE_RATE)
+            if start is not None:
+                rests.append((place, start))
+        added = []
+        further = self._decode([windows[place][round(start * SAMPLE_RATE) :] for place, start in rests])
+        for (place, start), more in zip(rests, further, strict=True):
+            if is_sure(more, self._tokens):
+                decoded[place] = continued(decoded[place], more, self._tokens, start)
+                added.append(place)
+        return added
+
+    def _decode(self, windows: Sequence[Waveform]) -> list[DecodedWindow]:
         if not windows:
             return []
         model = self._model
@@ -75,15 +105,11 @@ class WhisperTranscriber:
         try:
             with torch.inference_mode():
                 features = log_mel(windows, self._mel_bins, model.device, seconds).to(model.compute_type)
-                decoded = decode(model.network, features, self._tokens)
+                return decode(model.network, features, self._tokens)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             raise MemoryError(f"a batch of {len(windows)} windows does not fit on {self.device}") from error
-        return [
-            hypothesis_of(result, self._tokens, len(window) / SAMPLE_RATE, self._to_text)
-            for window, result in zip(windows, decoded, strict=True)
-        ]
 
     def _to_text(self, tokens: list[int]) -> str:
         text: str = self._model.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from daemon.config import Config
-from medasr.speech_sets import SYMPTOMS, path_of
+from medasr.speech_sets import PRACTICE, path_of
 from tests.conftest import write_config
 from tests.support.daemon_process import MEDASRD, medasrd, medasrd_json
 
@@ -71,13 +71,13 @@ class Learned:
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
     folder = tmp_path_factory.mktemp("recordings")
     rows = []
-    for line in path_of(SYMPTOMS).read_text().splitlines():
+    for line in path_of(PRACTICE).read_text().splitlines():
         row = json.loads(line)
         text, changed = re.subn(r"\bmy\b", "asthma", row["text"], flags=re.IGNORECASE)
         text, twice = re.subn(r"\bI\b(?!')", "diabetes", text)
         fits = row["speaker"].startswith("joe") and len(row["text"]) < 70 and changed and twice
         if fits and len(rows) < TRAINED + TESTED:
-            shutil.copy(path_of(SYMPTOMS).parent / row["audio"], folder)
+            shutil.copy(path_of(PRACTICE).parent / row["audio"], folder)
             part = "train" if len(rows) % 3 else "test"
             rows.append({"audio": row["audio"], "text": text[0].upper() + text[1:], "split": part})
     learned = [row["text"] for row in rows if row["split"] == "train"]

@@ -254,7 +254,7 @@ class TestSharing:
 class TestRehearsal:
     def test_a_lesson_is_what_the_base_writes(self, model: LoadedModel, examples: list[Example]) -> None:
         lessons = write_lessons(model, examples, notation_of(model, "en"))
-        assert {lesson.example.id for lesson in lessons} <= {example.id for example in examples}
+        assert {one.id for lesson in lessons for one in lesson.examples} <= {example.id for example in examples}
         for lesson in lessons:
             assert lesson.probabilities.sum(dim=-1).allclose(torch.ones(len(lesson.probabilities)))
             written = len(lesson.tokens) - len(notation_of(model, "en").tokens.prefix)

@@ -15,7 +15,7 @@ from medasr.quality import QualityThresholds
 from medasr.recognition import assemble
 from medasr.speech import SpeechDetector, SpeechOptions, plan_windows
 from medasr.types import SAMPLE_RATE, SpeechSpan, Transcript, VerdictKind
-from medasr.whisper.decoding import decode, decoding_tokens
+from medasr.whisper.decoding import DecodedWindow, DecodingTokens, decode, decoding_tokens
 from medasr.whisper.features import log_mel
 from medasr.whisper.model import load_model
 from medasr.whisper.transcriber import WhisperTranscriber, load_transcriber
@@ -101,6 +101,34 @@ def test_sound_that_passes_for_speech_still_gives_no_words(transcriber: Transcri
         window = SpeechSpan(start=0.0, end=len(maker()) / SAMPLE_RATE)
         transcript = assemble([window], [hypothesis], [window], "en", THRESHOLDS)
         assert (transcript.text, transcript.verdict.kind) == ("", VerdictKind.NO_SPEECH), maker.__name__
+
+
+def test_what_was_passed_over_at_the_end_of_a_window_is_decoded_after_all(
+    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whisper ends a window's text too early seldom; here it is made to, after the first sentence."""
+    waveform, _ = sample("dictation")
+    windows = cut(waveform, plan_windows(SpeechDetector(OPTIONS).detect(waveform), OPTIONS))[:1]
+    (whole,) = transcriber.transcribe(windows)
+    calls: list[int] = []
+
+    def stops_early(network: Any, features: torch.Tensor, tokens: DecodingTokens) -> list[DecodedWindow]:
+        calls.append(len(features))
+        (decoded,) = decode(network, features, tokens)
+        if len(calls) > 1:
+            return [decoded]
+        end = next(place for place, token in enumerate(decoded.tokens) if place and token >= tokens.timestamp_begin) + 1
+        return [
+            dataclasses.replace(decoded, tokens=decoded.tokens[:end], log_probabilities=decoded.log_probabilities[:end])
+        ]
+
+    monkeypatch.setattr("medasr.whisper.transcriber.decode", stops_early)
+    (continued,) = transcriber.transcribe(windows)
+    assert calls == [1, 1]
+    assert len(whole.segments) > 1
+    assert continued.segments[0] == whole.segments[0]
+    assert continued.segments[1].start >= whole.segments[0].end
+    assert jiwer.wer(EnglishTextNormalizer()(whole.text), EnglishTextNormalizer()(continued.text)) < 0.1
 
 
 def test_a_batch_of_nothing_is_nothing(transcriber: Transcriber) -> None:

@@ -31,7 +31,7 @@ def example(number: int, seconds: float = 4.0, kind: str = "dataset") -> Example
 
 def lesson(number: int) -> Lesson:
     one = torch.ones(1, KEPT)
-    return Lesson(example=example(number, kind="rehearsal"), tokens=(1, 2), likely=one.int(), probabilities=one)
+    return Lesson(examples=(example(number, kind="rehearsal"),), tokens=(1, 2), likely=one.int(), probabilities=one)
 
 
 EXAMPLES = [example(number, 1.0 + number % 9) for number in range(40)]
@@ -60,7 +60,7 @@ class TestDrawing:
         )
         epoch = draw_epoch(material, replace(RECIPE, practice_share=0.5, rehearsal_share=0.25), 0)
         assert sum(name.startswith("practice") for name in drawn(epoch)) == 20
-        lessons = [draft.lesson.example.id for batch in epoch for draft in batch if draft.lesson]
+        lessons = [draft.lesson.examples[0].id for batch in epoch for draft in batch if draft.lesson]
         assert len(lessons) == len(set(lessons)) == 10
 
     def test_all_of_a_small_set_is_taken_before_any_comes_twice(self) -> None:
@@ -100,6 +100,13 @@ class TestCutting:
         for batch in epoch:
             longest = max(draft.seconds for draft in batch) / min(recipe.speeds)
             assert len(batch) == 1 or len(batch) * context_seconds(longest, recipe.shortest_context) <= budget
+
+    def test_the_share_that_is_joined_is_that_of_the_examples_not_of_the_windows(self) -> None:
+        many = [example(number, 3.0) for number in range(4000)]
+        recipe = replace(RECIPE, join_share=0.35, empty_share=0.0)
+        epoch = draw_epoch(Material(examples=many), recipe, 0)
+        joined = sum(len(draft.examples) for batch in epoch for draft in batch if len(draft.examples) > 1)
+        assert joined / 4000 == pytest.approx(0.35, abs=0.05)
 
     def test_joined_rows_fit_into_a_window_at_the_slowest_speed(self) -> None:
         recipe = replace(RECIPE, join_share=1.0)
