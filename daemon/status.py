@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from daemon.intake.names import printable_name
+from daemon.learning.lock import run_in_work
 from daemon.report.alarms import alarm_document, current_alarms
 from daemon.report.words import alarm_sentence
 from daemon.store.measurements import failed_schedule, last_learning, served_measurements
@@ -37,7 +38,7 @@ def status_document(
         "jobs": {str(state): counts[state] for state in JobState},
         "inbox": _inbox_part(config, intake),
         "disk": {"free_bytes": free, "enough": enough},
-        "learning": vars(learning) | {"started_at": learning.started_at.isoformat()} if learning else None,
+        "learning": _learning_part(config, learning),
         "alarms": [alarm_document(alarm) for alarm in alarms],
         "attention": [
             *attention(counts, daemon, intake, enough_space=enough),
@@ -53,6 +54,13 @@ def accuracy(alarms: Sequence[Alarm], failed: str | None) -> list[str]:
     if failed:
         found.append(f"the scheduled evaluation failed ({failed}); `medasrd evaluate` says why")
     return found
+
+
+def _learning_part(config: Config, learning: LastLearning | None) -> dict[str, Any] | None:
+    if learning is None:
+        return None
+    working = run_in_work(config.paths.trainings) == learning.run
+    return vars(learning) | {"started_at": learning.started_at.isoformat(), "working": working}
 
 
 def _learning_trouble(learning: LastLearning | None) -> list[str]:

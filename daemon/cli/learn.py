@@ -16,6 +16,7 @@ from daemon.cli.session import duration, local, reading, say
 from daemon.cli.tables import print_table
 from daemon.cli.train import training_progress
 from daemon.config import load_config
+from daemon.learning.lock import in_words, run_in_work
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -67,12 +68,14 @@ def status(config: Config, limit: int, as_json: bool) -> None:
 
     with reading(config) as session:
         runs = listing(session, limit=limit)
-    following = next_due(config)
+    following, working = next_due(config), run_in_work(config.paths.trainings)
     if as_json:
-        print_json({"next": following, "runs": [asdict(run) for run in runs]})
+        print_json({"next": following, "runs": [asdict(run) | {"working": run.id == working} for run in runs]})
         return
     if runs:
-        print_table(("run", "by", "due", "started", "state", "why", "version", "verdict"), [_row(run) for run in runs])
+        print_table(
+            ("run", "by", "due", "started", "state", "why", "version", "verdict"), [_row(run, working) for run in runs]
+        )
     else:
         say("nothing was learned here yet; `medasrd learn --now` begins")
     say(f"next by schedule: {following or 'never (schedule.retrain, evaluation.dataset)'}")
@@ -91,11 +94,13 @@ def next_due(config: Config) -> str | None:
     return local(due) if due else None
 
 
-def _row(run: LearningRun) -> tuple[str, ...]:
+def _row(run: LearningRun, working: int | None) -> tuple[str, ...]:
     state = str(run.state)
     step, steps = run.detail.get("step"), run.detail.get("steps")
-    if state == "training" and step:
+    if state == "training" and step and run.id == working:
         state = f"training, step {step} of {steps}, {duration(run.detail.get('seconds_left', 0))} left"
+    if run.ended_at is None:
+        state = in_words(state, working=run.id == working)
     return (
         str(run.id),
         "hand" if run.trigger == "manual" else "schedule",

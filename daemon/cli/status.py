@@ -10,6 +10,7 @@ import click
 from daemon import control
 from daemon.cli.options import config_option, console, json_option, print_json
 from daemon.cli.session import local
+from daemon.learning.lock import in_words
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -69,12 +70,12 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
     lines.append(("ended", ", ".join(f"{counts[state]} {word}" for state, word in words.items())))
     if learning := document.get("learning"):
         since = local(datetime.fromisoformat(learning["started_at"]))
-        how = (
-            f", step {learning['step']} of {learning['steps']}"
-            if learning["state"] == "training" and learning["step"]
-            else ""
-        )
+        state, working = learning["state"], learning["working"]
+        if working and state == "training" and learning["step"]:
+            state += f", step {learning['step']} of {learning['steps']}"
+        if not learning["ended"]:
+            state = in_words(state, working=working)
         why = f" ({learning['reason']})" if learning["reason"] else ""
-        lines.append(("learning", f"{learning['state']}{how}{why}, begun {since}"))
+        lines.append(("learning", f"{state}{why}, begun {since}"))
     lines.append(("disk", f"{document['disk']['free_bytes'] / 2**30:.1f} GiB free"))
     return lines

@@ -17,10 +17,11 @@ from daemon import home
 from daemon.crashpoint import crash_point
 from daemon.gate.gate import run_gate
 from daemon.learning.courtesy import make_room
+from daemon.learning.lock import TrainingLock, one_training
 from daemon.learning.news import Done, News, Step, Tried
 from daemon.learning.record import RunRecord, begin_record
 from daemon.learning.task import SAMPLES, TrainingRequest, load_training_dataset, training_key
-from daemon.learning.training import COMMAND, Company, Stopped, one_training, run_training, sweep
+from daemon.learning.training import COMMAND, Company, Stopped, run_training, sweep
 from daemon.learning.trouble import system_trouble
 from daemon.registry import desk
 from daemon.registry.naming import SERVING
@@ -86,14 +87,15 @@ def learn(
     observer = observer or Observer()
     home.prepare(config)
     trainings = config.paths.trainings
-    with one_training(trainings, wait=trigger == "scheduled"):
+    with one_training(trainings, wait=trigger == "scheduled") as lock:
         try:
             key = training_key(config, request, load_training_dataset(config, request, observer.progress))
         except MedasrError as error:
             return _failed(begin_record(config, trigger, UNREADABLE, slot), error)
         sweep(trainings, key)
         record = begin_record(config, trigger, key, slot)
-        cycle = _Cycle(config, request, trainings / key, record, observer, any_time=any_time, trigger=trigger)
+        lock.work_on(record.number)
+        cycle = _Cycle(config, request, trainings / key, record, observer, lock, any_time=any_time, trigger=trigger)
         try:
             return cycle.run(command)
         except Stopped:
@@ -115,14 +117,14 @@ def train_only(
     """
     home.prepare(config)
     trainings = config.paths.trainings
-    with one_training(trainings):
+    with one_training(trainings) as lock:
         dataset = load_training_dataset(config, request, observer.progress)
         key = training_key(config, request, dataset)
         folder = trainings / key
         sweep(trainings, key if resume else "")
         company = Company(hear=observer.hear, must_wait=make_room(config, any_time=True), stopped=observer.stopped)
         try:
-            done = run_training(config, request, folder, company, any_time=True, command=command)
+            done = run_training(config, request, folder, company, lock=lock, any_time=True, command=command)
             return desk.install(config, Path(done.folder), "trained"), done
         finally:
             shutil.rmtree(folder / SAMPLES, ignore_errors=True)
@@ -146,6 +148,7 @@ class _Cycle:
         folder: Path,
         record: RunRecord,
         observer: Observer,
+        lock: TrainingLock,
         *,
         any_time: bool,
         trigger: str,
@@ -155,6 +158,7 @@ class _Cycle:
         self._folder = folder
         self._record = record
         self._observer = observer
+        self._lock = lock
         self._any_time = any_time
         self._trigger = trigger
         self._told: LearningState | None = None
@@ -201,7 +205,13 @@ class _Cycle:
 
         company = Company(hear=self._hear, must_wait=must_wait, stopped=self._observer.stopped)
         done = run_training(
-            self._config, self._request, self._folder, company, any_time=self._any_time, command=command
+            self._config,
+            self._request,
+            self._folder,
+            company,
+            lock=self._lock,
+            any_time=self._any_time,
+            command=command,
         )
         detail = {"epoch": done.epoch, "interpolation": done.interpolation, "seconds": round(done.seconds)}
         self._tell(LearningState.TRAINING, detail=detail, again=True)

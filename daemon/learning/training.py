@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -11,18 +10,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.engine.process import ENVIRONMENT
 from daemon.learning.news import Aside, Done, News, Refused, decode_news
-from medasr.errors import AlreadyRunning, FatalError, MedasrError, TrainingError, TrainingFailure, TransientError
+from medasr.errors import FatalError, MedasrError, TrainingError, TrainingFailure, TransientError
 
 if TYPE_CHECKING:
     from daemon.config import Config
+    from daemon.learning.lock import TrainingLock
     from daemon.learning.task import TrainingRequest
 
 COMMAND = (sys.executable, "-P", "-m", "daemon.learning.trainer")
@@ -30,7 +29,6 @@ COMMAND = (sys.executable, "-P", "-m", "daemon.learning.trainer")
 LOOK_SECONDS = 1.0
 #: A process that the kernel ended is started again so often, each time with half as much in memory at once.
 _SMALLER = 2
-_LOCK = "lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,23 +44,6 @@ class Stopped(TransientError):  # noqa: N818 - reads as the state it reports
     """The training was stopped, and goes on from its checkpoint when it is started again."""
 
 
-@contextmanager
-def one_training(trainings: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock of a home's trainings. When another process trains, wait for it, or raise AlreadyRunning."""
-    trainings.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(trainings / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise AlreadyRunning(
-                "a training is under way in this home; `medasrd learn status` shows how far it is"
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def sweep(trainings: Path, keep: str) -> None:
     """Remove what earlier trainings left, and of the one to be kept nothing; for the holder of the lock."""
     for folder in trainings.iterdir():
@@ -76,11 +57,13 @@ def run_training(
     folder: Path,
     company: Company,
     *,
+    lock: TrainingLock,
     any_time: bool,
     command: Sequence[str] = COMMAND,
 ) -> Done:
     """Train in a process of its own until the candidate is complete, however often it has to make room.
 
+    That process holds the lock too, so that nobody else trains before it has ended, even if this one was killed.
     Raise what ended it: TrainingError, ModelError, DatasetError, TransientError; Stopped when the company wants no more.
     """
     parts = 1
@@ -98,7 +81,7 @@ def run_training(
             "any_time": any_time,
             "parts": parts,
         }
-        last, status = _run(command, order, company)
+        last, status = _run(command, order, company, lock)
         if isinstance(last, Done):
             return last
         if isinstance(last, Refused):
@@ -118,7 +101,9 @@ def run_training(
         raise TransientError(f"the training's process ended with status {status}; try again, it goes on from there")
 
 
-def _run(command: Sequence[str], order: dict[str, object], company: Company) -> tuple[News | None, int]:
+def _run(
+    command: Sequence[str], order: dict[str, object], company: Company, lock: TrainingLock
+) -> tuple[News | None, int]:
     """Run the process once; return the last of its news that settles something, and its exit status."""
     last: News | None = None
     process = subprocess.Popen(
@@ -127,6 +112,7 @@ def _run(command: Sequence[str], order: dict[str, object], company: Company) -> 
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # libraries quote there what they choke on
         env=ENVIRONMENT | os.environ,
+        pass_fds=(lock.descriptor,),
     )
     with process:
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018

@@ -78,7 +78,9 @@ def served_measurements(database: Path) -> list[Measurement]:
 class LastLearning:
     """The newest run of the learning cycle, as far as `medasrd status` shows it."""
 
+    run: int
     state: str
+    ended: bool
     reason: str | None
     started_at: datetime
     step: int | None
@@ -88,7 +90,7 @@ class LastLearning:
 def last_learning(database: Path) -> LastLearning | None:
     """Given the path of a database of this revision, return the newest learning run; None when there was none."""
     query = (
-        "SELECT state, reason, started_at, json_extract(detail, '$.step'), json_extract(detail, '$.steps') "
+        "SELECT id, state, ended_at IS NOT NULL, reason, started_at, json_extract(detail, '$.step'), json_extract(detail, '$.steps') "
         "FROM learning_runs ORDER BY id DESC LIMIT 1"
     )
     try:
@@ -98,7 +100,13 @@ def last_learning(database: Path) -> LastLearning | None:
         raise StoreError(f"{database} cannot be read ({error}); `medasrd db check` says more") from error
     if row is None:
         return None
-    state, reason, started_at, step, steps = row
+    run, state, ended, reason, started_at, step, steps = row
     return LastLearning(
-        state=state, reason=reason, started_at=datetime.fromisoformat(started_at), step=step, steps=steps
+        run=run,
+        state=state,
+        ended=bool(ended),
+        reason=reason,
+        started_at=datetime.fromisoformat(started_at),
+        step=step,
+        steps=steps,
     )

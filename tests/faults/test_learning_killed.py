@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,15 +15,20 @@ from click.testing import CliRunner
 
 from daemon.cli import medasrd
 from daemon.config import Config
+from daemon.learning.lock import one_training, run_in_work
 from daemon.registry.serving import model_name, resolve
 from daemon.store import audit, learning
 from daemon.store.connection import Store
 from daemon.store.learning import LearningState
 from daemon.store.schema import AuditRow
+from medasr.errors import AlreadyRunning
 from tests.conftest import write_config
 from tests.support.contests import Workshop, make_engines, version_of, write_dataset
-from tests.support.trainers import orders
+from tests.support.processes import await_condition, children, is_running
+from tests.support.trainers import STEP, orders
 
+#: However busy the machine is.
+PATIENCE = 200.0
 STOCK, BETTER = "whisper-tiny.en", version_of("better")
 
 pytestmark = [pytest.mark.usefixtures("tiny_whisper"), pytest.mark.timeout(300)]
@@ -47,17 +53,33 @@ def script(workshop: Workshop, tmp_path: Path) -> Path:
     return path
 
 
+def call(config: Config, script: Path, *more: str) -> list[str | Path]:
+    return [sys.executable, "-m", "tests.support.contests", config.paths.state.parent / "config.toml", script, *more]
+
+
 def run(config: Config, script: Path, crash_point: str = "", *slot: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "tests.support.contests",
-        config.paths.state.parent / "config.toml",
-        script,
-        crash_point,
-        *slot,
-    ]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(call(config, script, crash_point, *slot), capture_output=True, text=True, check=False)
+
+
+def test_of_one_that_was_killed_nobody_says_that_it_trains_and_none_begins_before_its_process_has_ended(
+    config: Config, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.learning.lock.PATIENCE_SECONDS", 0.0)
+    script = tmp_path / "hanging.json"
+    script.write_text(json.dumps({"texts": {}, "command": workshop.command([STEP, "hang"])}))
+    with subprocess.Popen(call(config, script)) as parent:
+        await_condition(lambda: run_in_work(config.paths.trainings) == 1, PATIENCE)
+        await_condition(workshop.notes.exists, PATIENCE)
+        (trainer,) = children(parent.pid)
+        parent.kill()
+    with pytest.raises(AlreadyRunning, match="has not ended yet"), one_training(config.paths.trainings):
+        raise AssertionError("two at a time")
+    os.kill(trainer, signal.SIGKILL)
+    await_condition(lambda: not is_running(trainer), PATIENCE)
+    status = ["learn", "status", "--config", str(config.paths.state.parent / "config.toml")]
+    assert "interrupted while training" in " ".join(CliRunner().invoke(medasrd, status).stdout.split())
+    with one_training(config.paths.trainings):
+        pass
 
 
 def serving(config: Config) -> str:

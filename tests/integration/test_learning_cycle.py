@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,9 +23,10 @@ from daemon.cli import medasrd
 from daemon.config import Config
 from daemon.learning import cycle
 from daemon.learning.cycle import Observer, Outcome, learn
+from daemon.learning.lock import one_training
 from daemon.learning.news import News, Step
 from daemon.learning.task import training_request
-from daemon.learning.training import Stopped, one_training
+from daemon.learning.training import Stopped
 from daemon.registry import desk
 from daemon.registry.serving import model_name, resolve
 from daemon.store import learning, migration
@@ -232,7 +233,8 @@ class TestEndings:
 
 
 class TestOneAtATime:
-    def test_by_hand_it_is_refused_while_another_trains(self, bench: Bench) -> None:
+    def test_by_hand_it_is_refused_while_another_trains(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("daemon.learning.lock.PATIENCE_SECONDS", 0.0)
         with one_training(bench.config.paths.trainings), pytest.raises(AlreadyRunning, match="learn status"):
             bench.learn(bench.better())
         assert bench.runs() == []
@@ -342,6 +344,22 @@ class TestStatus:
         bench.learn([late, late, *bench.better()], observer=Observer(hear=hear))
         assert "training, step 51 of 90" in " ".join(shown[2].split())
         assert "training, step 51 of 90" in shown[3]
+
+    def test_one_that_nobody_works_on_any_more_shows_as_interrupted(self, bench: Bench) -> None:
+        late = {**STEP, "step": 51, "steps": 90}
+        stop = threading.Event()
+        observer = Observer(hear=lambda news: stop.set() if isinstance(news, Step) else None, stopped=stop.is_set)
+        with pytest.raises(Stopped):
+            bench.learn([late, "hang"], observer=observer)
+        words = "interrupted while training, goes on with the next run"
+        for others in (nullcontext(), one_training(bench.config.paths.trainings)):
+            with others:  # a training beside the cycle works on no run of it
+                shown = [bench.command(*command).stdout for command in (("learn", "status"), ("status",))]
+                assert all(words in " ".join(one.split()) for one in shown)
+                assert not any("step 51" in one for one in shown)
+                (run,) = json.loads(bench.command("learn", "status", "--json").stdout)["runs"]
+                document = json.loads(bench.command("status", "--json").stdout)["learning"]
+                assert (run["working"], document["working"]) == (False, False)
 
     def test_the_last_failure_is_something_to_look_at(self, bench: Bench) -> None:
         bench.learn([refused("TrainingError", "too little", "NO_DATA")])

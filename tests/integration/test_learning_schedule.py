@@ -13,7 +13,7 @@ import pytest
 from daemon import home as homes
 from daemon import schedule as clock
 from daemon.config import Config
-from daemon.learning.training import one_training
+from daemon.learning.lock import one_training
 from daemon.schedule import Schedule, learns
 from daemon.store import learning, slots
 from daemon.store.connection import Store

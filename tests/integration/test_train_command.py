@@ -104,7 +104,8 @@ def test_its_trouble_is_told(train: Callable[..., Result]) -> None:
     assert str(failed.exception) == "the loss is no number"
 
 
-def test_one_at_a_time(config: Config, train: Callable[..., Result]) -> None:
+def test_one_at_a_time(config: Config, train: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.learning.lock.PATIENCE_SECONDS", 0.0)
     with cycle.one_training(config.paths.trainings):
         assert isinstance(train([0]).exception, AlreadyRunning)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from daemon.config import Config
+from daemon.learning.lock import one_training, run_in_work
 from daemon.learning.news import Done, News, Step
 from daemon.learning.task import TrainingRequest, training_request
-from daemon.learning.training import Company, Stopped, one_training, run_training, sweep
+from daemon.learning.training import Company, Stopped, run_training, sweep
 from medasr.errors import AlreadyRunning, ConfigurationError, ModelError, TrainingError, TrainingFailure, TransientError
 from medasr.training.recipe import NOTEBOOK, TrainingRecipe
 from tests.support.trainers import ASIDE, PHASE, STEP, done, orders, refused, scripted
@@ -27,7 +28,10 @@ def notes(tmp_path: Path) -> Path:
 def run(config: Config, command: tuple[str, ...], tmp_path: Path, **company: object) -> tuple[Done, list[News]]:
     heard: list[News] = []
     with_company = Company(**{"hear": heard.append, "must_wait": lambda: False, **company})  # type: ignore[arg-type]
-    return run_training(config, REQUEST, tmp_path / "work", with_company, any_time=True, command=command), heard
+    with one_training(tmp_path / "trainings") as lock:
+        folder = tmp_path / "work"
+        result = run_training(config, REQUEST, folder, with_company, lock=lock, any_time=True, command=command)
+    return result, heard
 
 
 class TestEndings:
@@ -88,12 +92,39 @@ class TestEndings:
 
 
 class TestOneAtATime:
-    def test_a_second_training_is_refused(self, tmp_path: Path) -> None:
+    def test_a_second_training_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("daemon.learning.lock.PATIENCE_SECONDS", 0.0)
         folder = tmp_path / "trainings"
         with one_training(folder), pytest.raises(AlreadyRunning), one_training(folder):
             raise AssertionError("two at a time")
         with one_training(tmp_path / "trainings"):
             pass
+
+    def test_one_that_is_just_ending_is_waited_for(self, tmp_path: Path) -> None:
+        begun, ended = threading.Event(), threading.Event()
+
+        def train() -> None:
+            with one_training(tmp_path):
+                begun.set()
+                ended.wait()
+
+        thread = threading.Thread(target=train)
+        thread.start()
+        begun.wait()
+        threading.Timer(0.2, ended.set).start()
+        with one_training(tmp_path):
+            assert ended.is_set()
+        thread.join()
+
+    def test_whoever_learns_says_for_which_run_and_nobody_does_afterwards(self, tmp_path: Path) -> None:
+        assert run_in_work(tmp_path / "trainings") is None
+        with one_training(tmp_path / "trainings") as lock:
+            assert run_in_work(tmp_path / "trainings") is None
+            lock.work_on(12)
+            assert run_in_work(tmp_path / "trainings") == 12
+        assert run_in_work(tmp_path / "trainings") is None
+        with one_training(tmp_path / "trainings"):
+            assert run_in_work(tmp_path / "trainings") is None
 
     def test_what_other_trainings_left_is_swept(self, tmp_path: Path) -> None:
         for name in ("old", "this"):
