@@ -149,11 +149,13 @@ class Service:
 
     def _load_model(self) -> None:
         """Load the weights; systemd is asked for patience meanwhile."""
+        self._swap.begin()
         self.engine.ensure_started()
         while self.engine.ready is None and not self.stopping.is_set():
             notify.notify(f"EXTEND_TIMEOUT_USEC={EXTENSION_SECONDS * 1_000_000}")
             self.worker.pulse.expect(EXTENSION_SECONDS)
             self.engine.poll(TURN_SECONDS)
+            self._swap.look_after_loading()
             if not self.engine.healthy:
                 raise EngineError("the model process keeps dying while it loads; `medasrd doctor` looks for the cause")
             self.engine.ensure_started()

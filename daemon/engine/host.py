@@ -146,12 +146,16 @@ class EngineHost:
             self._end_child()
 
     def reload(self, options: EngineOptions) -> None:
-        """Load other weights from now on. What is in flight goes to the child that has them, and nobody is blamed for the change."""
+        """Load other weights from now on. What is in flight goes to the child that has them, and nobody is blamed for the change.
+
+        However often children with the old weights died, the new ones are tried at once.
+        """
         if options == self._options:
             return
         running = self._process is not None
         self._options = options
         self._ladder = Ladder(Rung(batch_size=options.model.batch_size, device=options.model.device))
+        self._patience = Patience()
         self._end_child(0.0)
         self._dispatch.lost((), blame=False)
         self._working = set()

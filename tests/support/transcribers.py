@@ -67,6 +67,7 @@ class Behaviour:
     cuda: bool = False  #: claims to be on CUDA unless told to use the CPU
     fits: int = 1000  #: windows; larger batches are too much for the memory
     refuses: str = ""  #: the name of an adapter's folder that cannot be loaded
+    dies_of: str = ""  #: the name of an adapter's folder whose loading ends the process
 
 
 class ScriptedTranscriber:
@@ -122,7 +123,8 @@ class ScriptedTranscriber:
 
 def load_scripted(behaviour: Behaviour, options: EngineOptions) -> Recognizer:
     """What a child loads instead of Whisper."""
-    if behaviour.loading == "segfault":
+    dies = behaviour.dies_of and options.model.adapter.endswith(behaviour.dies_of)
+    if behaviour.loading == "segfault" or dies:
         ctypes.string_at(0)
     elif behaviour.loading == "hang":
         threading.Event().wait()
