@@ -14,14 +14,14 @@ import torch
 
 from medasr.errors import ModelError
 from medasr.whisper.context import encode
+from medasr.whisper.decoder import CachedDecoder
+from medasr.whisper.rules import Rules
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 #: Seconds a timestamp token counts.
 TIMESTAMP_SECONDS = 0.02
-
-_MINUS_INFINITY = float("-inf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,36 +108,37 @@ def decode(
     Given a WhisperForConditionalGeneration and log-mel features ``[batch, mel, frames]`` of the network's type and device, return one
     result per window, in order. Without ``timestamps`` the text comes in one piece.
     """
-    from transformers.cache_utils import DynamicCache, EncoderDecoderCache
-
-    decoder, device = network.model.decoder, features.device
-    batch = len(features)
-    encoded = encode(network, features)
-    cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+    device, batch = features.device, len(features)
     prefix = tokens.prefix if timestamps else (*tokens.prefix, tokens.no_timestamps)
-    inputs = torch.tensor([prefix] * batch, device=device)
-    rules = _Rules(tokens, batch, device, timestamps=timestamps)
-    finished = torch.zeros(batch, dtype=torch.bool, device=device)
-    no_speech = torch.zeros(batch, device=device)
-    chosen: list[torch.Tensor] = []
-    log_probabilities: list[torch.Tensor] = []
+    decoder = CachedDecoder(network, encode(network, features), len(prefix) + tokens.limit - 1)
+    rules = Rules(tokens, batch, network.config.vocab_size, device, timestamps=timestamps)
+    hidden = decoder.advance(torch.tensor([prefix] * batch, device=device))
+    no_speech = decoder.scores(hidden[:, 0]).softmax(dim=-1)[:, tokens.no_speech]
+    chosen = torch.full((batch, tokens.limit), tokens.end, device=device)
+    log_probabilities = torch.zeros((batch, tokens.limit), device=device)
+    windows = torch.arange(batch, device=device)  # whose text stands in each row
     for step in range(tokens.limit):
-        hidden = decoder(
-            input_ids=inputs, encoder_hidden_states=encoded, past_key_values=cache, use_cache=True
-        ).last_hidden_state
-        if step == 0:
-            no_speech = network.proj_out(hidden[:, 0]).float().softmax(dim=-1)[:, tokens.no_speech]
-        scores = rules.apply(network.proj_out(hidden[:, -1]).float(), first=step == 0)
-        best, token = scores.log_softmax(dim=-1).max(dim=-1)
-        token = torch.where(finished, tokens.end, token)
-        chosen.append(token)
-        log_probabilities.append(best)
-        finished = finished | (token == tokens.end)
-        if bool(finished.all()):
+        token, value = rules.choose(decoder.scores(hidden[:, -1]), first=step == 0)
+        chosen[windows, step], log_probabilities[windows, step] = token, value
+        ended = (token == tokens.end).tolist()  # the only wait for the device in a step
+        if all(ended) or step + 1 == tokens.limit:
             break
         rules.advance(token)
-        inputs = token.unsqueeze(1)
-    return _collect(torch.stack(chosen, 1), torch.stack(log_probabilities, 1), no_speech, tokens.end)
+        if any(ended):
+            staying = _without(ended)
+            decoder.keep(staying)
+            rows = torch.tensor(staying, device=device)
+            rules.keep(rows)
+            windows, token = windows[rows], token[rows]
+        hidden = decoder.advance(token.unsqueeze(1))
+    return _collect(chosen, log_probabilities, no_speech, tokens.end)
+
+
+def _without(ended: list[bool]) -> list[int]:
+    """The rows that have not ended, in an order in which as few as possible change their place."""
+    staying = [row for row, over in enumerate(ended) if not over]
+    moving = [row for row in staying if row >= len(staying)]
+    return [moving.pop() if over else row for row, over in enumerate(ended[: len(staying)])]
 
 
 def _collect(
@@ -156,52 +157,3 @@ def _collect(
             )
         )
     return decoded
-
-
-class _Rules:
-    """Which tokens may come next, for every window of a batch; masks are columns ``[batch, 1]``."""
-
-    def __init__(self, tokens: DecodingTokens, batch: int, device: torch.device, *, timestamps: bool) -> None:
-        self._tokens = tokens
-        self._timestamps = timestamps
-        self._suppressed = torch.tensor(tokens.suppressed, dtype=torch.long, device=device)
-        self._suppressed_first = torch.tensor(tokens.suppressed_first, dtype=torch.long, device=device)
-        # The first timestamp opens a segment: as if one had just closed.
-        self._last_is_time = torch.ones(batch, 1, dtype=torch.bool, device=device)
-        self._second_last_is_time = self._last_is_time
-        self._latest = torch.full((batch, 1), tokens.timestamp_begin - 1, device=device)
-
-    def apply(self, scores: torch.Tensor, *, first: bool) -> torch.Tensor:
-        """Set the logits ``[batch, vocabulary]`` of every token that may not come next to minus infinity, in place."""
-        scores[:, self._suppressed] = _MINUS_INFINITY
-        if first:
-            scores[:, self._suppressed_first] = _MINUS_INFINITY
-        if self._timestamps:
-            self._apply_timestamp_rules(scores, first=first)
-        return scores
-
-    def advance(self, token: torch.Tensor) -> None:
-        """Take note of the token chosen for every window, shape ``[batch]``."""
-        column = token.unsqueeze(1)
-        is_time = column >= self._tokens.timestamp_begin
-        self._latest = torch.where(is_time, column, self._latest)
-        self._second_last_is_time, self._last_is_time = self._last_is_time, is_time
-
-    def _apply_timestamp_rules(self, scores: torch.Tensor, *, first: bool) -> None:
-        tokens, begin = self._tokens, self._tokens.timestamp_begin
-        scores[:, tokens.no_timestamps] = _MINUS_INFINITY
-        times = scores[:, begin:]
-        if first:
-            scores[:, :begin] = _MINUS_INFINITY
-            times[:, tokens.max_initial_timestamp + 1 :] = _MINUS_INFINITY
-            return
-        opened = self._last_is_time & self._second_last_is_time
-        closed = self._last_is_time & ~self._second_last_is_time
-        times.masked_fill_(opened, _MINUS_INFINITY)
-        scores[:, : tokens.end].masked_fill_(closed, _MINUS_INFINITY)
-        # Times never go back; only the start of a segment may repeat a time, the end of the one before.
-        earliest = torch.where(closed, self._latest, self._latest + 1)
-        times.masked_fill_(torch.arange(begin, scores.shape[1], device=scores.device) < earliest, _MINUS_INFINITY)
-        # All times together against the best single other token: a time is never outvoted by its own neighbours.
-        time_is_due = times.logsumexp(dim=-1) > scores[:, :begin].amax(dim=-1)
-        scores[:, :begin].masked_fill_(time_is_due.unsqueeze(1), _MINUS_INFINITY)

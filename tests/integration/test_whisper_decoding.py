@@ -6,16 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GenerationConfig, GenerationMixin, WhisperConfig, WhisperForConditionalGeneration
-from transformers.generation.logits_process import (
-    LogitsProcessorList,
-    SuppressTokensAtBeginLogitsProcessor,
-    SuppressTokensLogitsProcessor,
-    WhisperTimeStampLogitsProcessor,
-)
+from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 
 from medasr.errors import ModelError
-from medasr.whisper.decoding import DecodingTokens, decode, decoding_tokens
+from medasr.whisper.decoding import decode, decoding_tokens
+from tests.support.generation import generated
 
 TEXT_TOKENS = 40
 END, START, ENGLISH, TRANSCRIBE, NO_SPEECH, NO_TIMESTAMPS = range(TEXT_TOKENS, TEXT_TOKENS + 6)
@@ -68,28 +63,6 @@ def spectrograms(batch: int) -> torch.Tensor:
     return torch.randn(batch, 80, 3000, generator=torch.Generator().manual_seed(9))
 
 
-def generated(whisper: Any, features: torch.Tensor, tokens: DecodingTokens, *, timestamps: bool) -> list[list[int]]:
-    """What transformers decodes in one pass (Whisper's own ``generate`` would go on where it thinks a window ended early)."""
-    prefix = list(tokens.prefix) if timestamps else [*tokens.prefix, tokens.no_timestamps]
-    rules = [
-        SuppressTokensLogitsProcessor(list(tokens.suppressed)),
-        SuppressTokensAtBeginLogitsProcessor(list(tokens.suppressed_first), begin_index=len(prefix)),
-    ]
-    if timestamps:
-        rules.append(WhisperTimeStampLogitsProcessor(whisper.generation_config, begin_index=len(prefix)))
-    rows = GenerationMixin.generate(
-        whisper,
-        features,
-        generation_config=GenerationConfig(
-            max_new_tokens=tokens.limit, eos_token_id=END, pad_token_id=END, decoder_start_token_id=START
-        ),
-        decoder_input_ids=torch.tensor([prefix] * len(features)),
-        logits_processor=LogitsProcessorList(rules),
-    )
-    texts = [row[len(prefix) :] for row in rows.tolist()]
-    return [text[: text.index(END)] if END in text else text for text in texts]
-
-
 @pytest.mark.parametrize("timestamps", [True, False], ids=["timestamps", "plain"])
 @pytest.mark.parametrize("multilingual", [True, False], ids=["multilingual", "english"])
 @pytest.mark.parametrize("seed", range(2))
@@ -99,7 +72,9 @@ def test_tokens_are_those_of_generate(seed: int, multilingual: bool, timestamps:
     with torch.inference_mode():
         ours = decode(whisper, features, tokens, timestamps=timestamps)
         theirs = generated(whisper, features, tokens, timestamps=timestamps)
-    assert [list(window.tokens) for window in ours] == theirs
+    assert [window.tokens for window in ours] == [window.tokens for window in theirs]
+    for window, other in zip(ours, theirs, strict=True):
+        assert window.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-3)
 
 
 def test_log_probabilities_are_finite_and_belong_to_the_tokens() -> None:
