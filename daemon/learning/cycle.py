@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: States of a run that has a version; it may have had to wait with judging it.
+_JUDGED = (LearningState.JUDGING, LearningState.WAITING, LearningState.PROMOTING)
 #: The key of a run whose data or base could not be read: there is no training to go on with.
 UNREADABLE = ""
 
@@ -188,7 +190,7 @@ class _Cycle:
 
     def _trained_before(self, left: LearningRun) -> tuple[str, None] | None:
         """The version of a run whose process died after it lay on the shelf."""
-        if left.state not in (LearningState.JUDGING, LearningState.PROMOTING) or left.version is None:
+        if left.state not in _JUDGED or left.version is None:
             return None
         found = find_version(self._config.paths.database, left.version)
         return (left.version, None) if found and not found.removed else None
@@ -196,13 +198,7 @@ class _Cycle:
     def _train(self, command: Sequence[str]) -> tuple[str, Done]:
         """Train, and put the version on the shelf."""
         self._tell(LearningState.TRAINING)
-        waiting = self._must_wait()
-
-        def must_wait() -> bool:
-            now = waiting()
-            self._tell(LearningState.WAITING if now else LearningState.TRAINING)
-            return now
-
+        must_wait = self._must_wait(LearningState.TRAINING)
         company = Company(hear=self._hear, must_wait=must_wait, stopped=self._observer.stopped)
         done = run_training(
             self._config,
@@ -222,7 +218,11 @@ class _Cycle:
         """Hold the version against what serves; promote it, or refuse it with the gate's reasons."""
         self._tell(LearningState.JUDGING, version=version)
         stored = run_gate(
-            self._config, version, self._trigger, progress=self._observer.progress, must_wait=self._must_wait()
+            self._config,
+            version,
+            self._trigger,
+            progress=self._observer.progress,
+            must_wait=self._must_wait(LearningState.JUDGING),
         )
         crash_point("after_gate")
         if stored.verdict.decision is not Decision.PROMOTE:
@@ -267,8 +267,16 @@ class _Cycle:
         except MedasrError:
             logger.exception("old versions could not be removed")
 
-    def _must_wait(self) -> Callable[[], bool]:
-        return make_room(self._config, any_time=self._any_time)
+    def _must_wait(self, state: LearningState) -> Callable[[], bool]:
+        """Whether to make room now; that it waits, and that it goes on with what the state says, is told."""
+        waiting = make_room(self._config, any_time=self._any_time)
+
+        def must_wait() -> bool:
+            now = waiting()
+            self._tell(LearningState.WAITING if now else state)
+            return now
+
+        return must_wait
 
     def _hear(self, news: News) -> None:
         self._observer.hear(news)

@@ -40,6 +40,7 @@ from tests.support.contests import (
     anything_fits,
     judge_by_script,
     make_engines,
+    use_scripts,
     version_of,
     write_dataset,
 )
@@ -290,6 +291,36 @@ class TestWaiting:
         assert bench.learn([STEP, ASIDE], bench.better()).state is LearningState.PROMOTED
         assert len(orders(bench.workshop.notes)) == 2
         assert "learning-waiting" in bench.trail()
+
+    def test_the_gate_waits_too_and_it_shows(
+        self, bench: Bench, recordings: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.undo()
+        use_scripts(bench.workshop.engines, monkeypatch.setattr)
+        monkeypatch.setitem(sys.modules, "medasr.whisper.fit", anything_fits())
+        recordings(False, False, True, True)  # the last two while it is judged
+        assert bench.learn(bench.better()).state is LearningState.PROMOTED
+        assert [action for action in bench.trail() if action.startswith("learning-")] == [
+            *("learning-begun", "learning-training", "learning-judging", "learning-waiting", "learning-judging"),
+            *("learning-promoting", "learning-promoted"),
+        ]
+
+    def test_killed_while_the_gate_waited_it_is_not_trained_again(
+        self, bench: Bench, recordings: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recordings(False, True)
+
+        def die(*_: object, must_wait: Callable[[], bool], **__: object) -> None:
+            assert must_wait()
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(cycle, "run_gate", die)
+            with pytest.raises(KeyboardInterrupt):
+                bench.learn(bench.better())
+        assert bench.runs()[0].state is LearningState.WAITING
+        outcome = bench.learn([refused("TrainingError", "nobody should ask", "NO_DATA")])
+        assert (outcome.state, outcome.run, outcome.done) == (LearningState.PROMOTED, 1, None)
 
     def test_beside_them_if_the_configuration_says_so(self, bench: Bench, recordings: Callable[..., None]) -> None:
         bench.configure(learning={"recordings_first": False})
