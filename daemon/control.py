@@ -14,12 +14,13 @@ import pwd
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from medasr.errors import MedasrError, TransientError
+from medasr.errors import AlreadyRunning, MedasrError, TransientError
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ SOCKET_NAME = "control.sock"
 #: The longest request; a reply may be longer.
 _REQUEST_BYTES = 64 * 1024
 _REPLY_SECONDS = 30.0
+#: How often a daemon is asked that has taken the home and does not answer yet.
+LOOK_SECONDS = 0.5
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 #: What a verb does: given its argument and the actor's name, return a JSON value.
@@ -124,6 +127,25 @@ def call(state: Path, verb: str, argument: str = "") -> Any:
     if "error" in reply:
         raise Refused(reply["error"], int(reply["exit_code"]))
     return reply["value"]
+
+
+def call_or(state: Path, verb: str, argument: str, alone: Callable[[], Any], *, patience: float) -> Any:
+    """Have the daemon of this state folder do something, or do it ``alone`` where none runs; return what it gives.
+
+    A daemon that is just starting or ending holds the home and does not answer: it is waited for, ``patience`` seconds at most. Raise
+    what :func:`call` and ``alone`` raise; AlreadyRunning when patience is over.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return call(state, verb, argument)
+        except ConnectionError:
+            try:
+                return alone()
+            except AlreadyRunning:
+                if time.monotonic() >= deadline:
+                    raise
+        time.sleep(LOOK_SECONDS)
 
 
 def peer_name(connection: socket.socket) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from daemon import control, home
-from medasr.errors import AlreadyRunning, FatalError
+from medasr.errors import FatalError
 
 if TYPE_CHECKING:
     from daemon.config import Config
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
 #: What the control socket calls it.
 BEGIN_VERB = "learning-begin"
 NOTE_VERB = "learning-note"
-#: How long a daemon may take to answer after it has taken the home, and how often it is asked.
+#: How long a daemon may take to answer after it has taken the home.
 PATIENCE_SECONDS = 120.0
-LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,17 +68,13 @@ def handlers(store: Store) -> dict[str, Callable[[str, str], Any]]:
 
 def _perform(config: Config, verb: str, arguments: dict[str, Any]) -> Any:
     """Have the daemon write it, or do so; what takes hours does not end because a daemon starts or stops at that moment."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return control.call(config.paths.state, verb, json.dumps(arguments))
-        except ConnectionError:
-            try:
-                return _perform_alone(config, verb, arguments)
-            except AlreadyRunning:
-                if time.monotonic() > deadline:
-                    raise
-        time.sleep(LOOK_SECONDS)
+    return control.call_or(
+        config.paths.state,
+        verb,
+        json.dumps(arguments),
+        lambda: _perform_alone(config, verb, arguments),
+        patience=PATIENCE_SECONDS,
+    )
 
 
 def _perform_alone(config: Config, verb: str, arguments: dict[str, Any]) -> Any:

@@ -41,6 +41,9 @@ ACTS: dict[str, dict[str, type]] = {
     "exported": {"name": str, "way": str},
 }
 
+#: How long a daemon may take to answer after it has taken the home.
+PATIENCE_SECONDS = 30.0
+
 _ERRORS: dict[int, type[MedasrError]] = {
     TransientError.exit_code: TransientError,
     StoreError.exit_code: StoreError,
@@ -67,7 +70,8 @@ def install(config: Config, folder: Path, origin: str, *, base: str = "") -> str
     bases = installed(config.paths.models)
     with shelf.locked(adapters):
         placed = shelf.place(adapters, folder, bases, preferred=preferred, fits=require_fit, known=known)
-        return perform(config, "register", name=placed.name, base_id=placed.base_id, origin=origin)
+        # A daemon that starts waits for the shelf: whoever holds that must not wait for the daemon.
+        return _perform(config, "register", {"name": placed.name, "base_id": placed.base_id, "origin": origin}, 0.0)
 
 
 def promote(config: Config, name: str, *, force: bool = False, reason: str = "", trigger: str = "manual") -> str:
@@ -76,14 +80,11 @@ def promote(config: Config, name: str, *, force: bool = False, reason: str = "",
 
 
 def perform(config: Config, act: str, **arguments: Any) -> str:
-    """Have an act of :data:`ACTS` done, and return what was done, in words. Raise what the registry raises."""
-    try:
-        return str(control.call(config.paths.state, VERB + act, json.dumps(arguments)))
-    except control.Refused as error:  # the same errors, whoever does it
-        raise _ERRORS.get(error.exit_code, FatalError)(str(error)) from None
-    except ConnectionError:
-        with alone(config) as registry:
-            return _do(registry, act, arguments, control.user_name(os.getuid()))
+    """Have an act of :data:`ACTS` done, and return what was done, in words; a daemon that is just starting is waited for.
+
+    Raise what the registry raises, AlreadyRunning when a daemon holds the home and does not answer.
+    """
+    return _perform(config, act, arguments, PATIENCE_SECONDS)
 
 
 def handlers(registry: Registry) -> dict[str, Callable[[str, str], str]]:
@@ -115,6 +116,17 @@ def alone(config: Config) -> Iterator[Registry]:
             yield registry
         finally:
             store.close()
+
+
+def _perform(config: Config, act: str, arguments: dict[str, Any], patience: float) -> str:
+    def by_itself() -> str:
+        with alone(config) as registry:
+            return _do(registry, act, arguments, control.user_name(os.getuid()))
+
+    try:
+        return str(control.call_or(config.paths.state, VERB + act, json.dumps(arguments), by_itself, patience=patience))
+    except control.Refused as error:  # the same errors, whoever does it
+        raise _ERRORS.get(error.exit_code, FatalError)(str(error)) from None
 
 
 def _do(registry: Registry, act: str, arguments: dict[str, Any], actor: str) -> str:

@@ -183,7 +183,7 @@ class TestRecord:
     def test_while_a_daemon_begins_it_is_patient(
         self, config: Config, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(record, "LOOK_SECONDS", 0.01)
+        monkeypatch.setattr(control, "LOOK_SECONDS", 0.01)
         server = ControlServer(config.paths.state, record.handlers(store))
         numbers: list[int] = []
         with home.locked(config.paths.state):

@@ -6,11 +6,14 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from daemon import control
+from daemon import home as homes
 from daemon.cli import medasrd
 from daemon.config import Config
 from daemon.control import ControlServer
@@ -19,7 +22,7 @@ from daemon.registry.registry import Registry
 from daemon.registry.serving import model_name, resolve
 from daemon.store import jobs, migration, recordings, transcripts
 from daemon.store.connection import Store
-from medasr.errors import FatalError, MedasrError
+from medasr.errors import AlreadyRunning, FatalError, MedasrError
 from medasr.types import ModelVersion
 from tests.conftest import write_config
 from tests.support.adapters import BASE, describe, enter, make_files
@@ -119,6 +122,49 @@ def test_errors_are_the_same_whoever_does_it(config: Config, versions: tuple[str
         desk.perform(config, "remove", name="nothing")
     said(config, "remove", versions[0])
     assert not (config.paths.adapters / versions[0]).exists()
+
+
+class TestWhileADaemonStarts:
+    """It has taken the home, and does not answer yet."""
+
+    @pytest.fixture
+    def starting(self, config: Config, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlServer]:
+        monkeypatch.setattr(control, "LOOK_SECONDS", 0.01)
+        with homes.locked(config.paths.state):
+            yield ControlServer(
+                config.paths.state, desk.handlers(Registry(config=config, store=store, now=lambda: NOW))
+            )
+
+    def test_a_command_waits_until_it_answers(
+        self, config: Config, versions: tuple[str, str], starting: ControlServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        alone, refused = desk.alone, threading.Event()
+
+        @contextmanager
+        def watched(config: Config) -> Iterator[Registry]:
+            try:
+                with alone(config) as registry:
+                    yield registry
+            except AlreadyRunning:
+                refused.set()
+                raise
+
+        monkeypatch.setattr(desk, "alone", watched)
+        thread = threading.Thread(
+            target=desk.promote, args=(config, versions[0]), kwargs={"force": True, "reason": "r"}
+        )
+        thread.start()
+        assert refused.wait(60)
+        starting.start()
+        thread.join()
+        starting.stop()
+        assert served(config) == versions[0]
+
+    @pytest.mark.usefixtures("starting")
+    def test_but_not_for_ever(self, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(desk, "PATIENCE_SECONDS", 0.0)
+        with pytest.raises(AlreadyRunning):
+            desk.perform(config, "pin")
 
 
 @pytest.mark.parametrize("argument", ["", "[]", "{", '{"name": "x", "more": 1}', '{"name": 3}'])
