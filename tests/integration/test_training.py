@@ -15,7 +15,7 @@ from medasr.dataset.loading import load_dataset
 from medasr.dataset.utterance import Dataset
 from medasr.errors import SteppedAside, TrainingError, TrainingFailure
 from medasr.lexicon import find, load_lexicon
-from medasr.speech import SpeechOptions
+from medasr.speech import LONGEST_WINDOW_SECONDS, SpeechOptions
 from medasr.text.normalizers import text_normalizer
 from medasr.training.batches import IGNORED, Batch, Material, draw_epoch, make_batch
 from medasr.training.candidate import average, write_adapter
@@ -27,6 +27,7 @@ from medasr.training.notation import Notation, Segment, notation_of
 from medasr.training.recipe import TrainingRecipe
 from medasr.training.training import TrainingTask, train
 from medasr.training.trial import Figures, Trial, Validation
+from medasr.types import SAMPLE_RATE
 from medasr.whisper.adapter import apply_adapter
 from medasr.whisper.manifest import Heard, verify_adapter
 from medasr.whisper.model import LoadedModel, load_model
@@ -255,7 +256,10 @@ class TestRehearsal:
     def test_a_lesson_is_what_the_base_writes(self, model: LoadedModel, examples: list[Example]) -> None:
         lessons = write_lessons(model, examples, notation_of(model, "en"))
         assert {one.id for lesson in lessons for one in lesson.examples} <= {example.id for example in examples}
+        assert {len(lesson.examples) > 1 for lesson in lessons} == {False, True}
         for lesson in lessons:
+            assert lesson.seconds <= LONGEST_WINDOW_SECONDS
+            assert len(lesson.waveform()) == pytest.approx(lesson.seconds * SAMPLE_RATE, abs=len(lesson.examples))
             assert lesson.probabilities.sum(dim=-1).allclose(torch.ones(len(lesson.probabilities)))
             written = len(lesson.tokens) - len(notation_of(model, "en").tokens.prefix)
             assert lesson.likely.shape[0] == written
@@ -269,7 +273,7 @@ class TestRehearsal:
         again = read_lessons(tmp_path / "lessons", examples)
         assert again is not None
         for one, other in zip(lessons, again, strict=True):
-            assert (one.example, one.tokens) == (other.example, other.tokens)
+            assert (one.examples, one.tokens) == (other.examples, other.tokens)
             assert torch.equal(one.likely, other.likely)
             assert torch.equal(one.probabilities, other.probabilities)
         (tmp_path / "lessons").write_bytes(b"torn")
