@@ -67,8 +67,13 @@ def locked(state: Path) -> Iterator[None]:
 
 def is_held(state: Path) -> bool:
     """Whether a process holds the home's lock."""
+    return is_locked(state / LOCK_NAME)
+
+
+def is_locked(file: Path) -> bool:
+    """Whether a process holds the lock that is this file; where there is no such file nobody does."""
     try:
-        descriptor = os.open(state / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

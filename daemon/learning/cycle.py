@@ -83,8 +83,9 @@ def learn(
 ) -> Outcome:
     """Run one cycle to its end, and return how it ended; trouble of the training is an outcome, and is stored.
 
-    ``slot``: when the schedule said to, for a scheduled run. ``any_time``: whether the window of hours is ignored. A scheduled run waits for another process that trains here, since its slot
-    comes once; one by hand raises AlreadyRunning. Raise Stopped when the observer wants no more.
+    ``slot``: when the schedule said to, for a scheduled run. ``any_time``: whether the window of hours is ignored. A scheduled run
+    waits for another process that trains here, since its slot comes once; one by hand raises AlreadyRunning. Raise Stopped when the
+    observer wants no more.
     """
     observer = observer or Observer()
     home.prepare(config)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.home import is_locked
 from medasr.errors import AlreadyRunning
 
 #: How long a process that was not asked to wait still does so for one that is just ending, and how often it looks.
@@ -52,17 +53,8 @@ def one_training(trainings: Path, *, wait: bool = False) -> Iterator[TrainingLoc
 
 def run_in_work(trainings: Path) -> int | None:
     """The run of the learning cycle that a process works on now; None when none does, or it only trains."""
-    try:
-        descriptor = os.open(trainings / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return int(os.pread(descriptor, _DIGITS, 0) or 0) or None
-    finally:
-        os.close(descriptor)
-    return None
+    file = trainings / _LOCK
+    return int(file.read_bytes() or 0) or None if is_locked(file) else None
 
 
 def in_words(state: str, *, working: bool) -> str:

@@ -314,10 +314,7 @@ class TestWaiting:
             assert must_wait()
             raise KeyboardInterrupt
 
-        with monkeypatch.context() as patch:
-            patch.setattr(cycle, "run_gate", die)
-            with pytest.raises(KeyboardInterrupt):
-                bench.learn(bench.better())
+        learn_until_killed(bench, monkeypatch, die)
         assert bench.runs()[0].state is LearningState.WAITING
         outcome = bench.learn([refused("TrainingError", "nobody should ask", "NO_DATA")])
         assert (outcome.state, outcome.run, outcome.done) == (LearningState.PROMOTED, 1, None)
@@ -444,14 +441,21 @@ class TestCommand:
         assert "evaluation.dataset" in str(refusal.exception)
 
 
-def test_a_run_killed_while_it_was_judged_is_not_trained_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def die(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+def kill(*_: object, **__: object) -> None:
+    """A gate in which the process is killed."""
+    raise KeyboardInterrupt
 
+
+def learn_until_killed(bench: Bench, monkeypatch: pytest.MonkeyPatch, gate: Callable[..., None]) -> None:
+    """Train a better version, and be killed in the gate."""
     with monkeypatch.context() as patch:
-        patch.setattr(cycle, "run_gate", die)
+        patch.setattr(cycle, "run_gate", gate)
         with pytest.raises(KeyboardInterrupt):
             bench.learn(bench.better())
+
+
+def test_a_run_killed_while_it_was_judged_is_not_trained_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    learn_until_killed(bench, monkeypatch, kill)
     assert bench.runs()[0].state is LearningState.JUDGING
     outcome = bench.learn([refused("TrainingError", "nobody should ask", "NO_DATA")])
     assert (outcome.state, outcome.run, outcome.done) == (LearningState.PROMOTED, 1, None)
@@ -459,13 +463,7 @@ def test_a_run_killed_while_it_was_judged_is_not_trained_again(bench: Bench, mon
 
 
 def test_one_whose_files_are_gone_meanwhile_is(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def die(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(cycle, "run_gate", die)
-        with pytest.raises(KeyboardInterrupt):
-            bench.learn(bench.better())
+    learn_until_killed(bench, monkeypatch, kill)
     desk.perform(bench.config, "remove", name=BETTER)
     assert bench.learn(bench.better()).state is LearningState.PROMOTED
     assert len(orders(bench.workshop.notes)) == 1

@@ -108,6 +108,14 @@ def fatal(config: Config, store: Store, version: str) -> tuple[EngineHost, Swap]
     return engine, Swap(config, store, engine, now=lambda: NOW, wake=lambda: None)
 
 
+def promoted_with_work(config: Config, store: Store, version: str, folder: Path) -> tuple[EngineHost, Swap]:
+    """Such an engine with a recording, the version that it dies of just promoted."""
+    engine, swap = fatal(config, store, version)
+    engine.submit("r1", write_recording(folder / "r1", Mark.SPEECH))
+    swap.registry.promote(version, actor="ann", force=True, reason="a test")
+    return engine, swap
+
+
 def changes(store: Store) -> list[tuple[str, str]]:
     with store.read() as session:
         return [(change.version, change.reason) for change in verdicts.serving_changes(session)]
@@ -116,9 +124,7 @@ def changes(store: Store) -> list[tuple[str, str]]:
 def test_one_whose_loading_kills_the_process_gives_way_too_and_nothing_is_lost(
     config: Config, store: Store, versions: tuple[str, str], tmp_path: Path
 ) -> None:
-    engine, swap = fatal(config, store, versions[1])
-    engine.submit("r1", write_recording(tmp_path / "r1", Mark.SPEECH))
-    swap.registry.promote(versions[1], actor="ann", force=True, reason="a test")
+    engine, swap = promoted_with_work(config, store, versions[1], tmp_path)
     events: list[EngineEvent] = []
     while engine.in_flight:
         swap.turn()
@@ -133,9 +139,7 @@ def test_one_whose_loading_kills_the_process_gives_way_too_and_nothing_is_lost(
 def test_one_that_is_pinned_meanwhile_stays_and_the_engine_rests(
     config: Config, store: Store, versions: tuple[str, str], tmp_path: Path
 ) -> None:
-    engine, swap = fatal(config, store, versions[1])
-    engine.submit("r1", write_recording(tmp_path / "r1", Mark.SPEECH))
-    swap.registry.promote(versions[1], actor="ann", force=True, reason="a test")
+    engine, swap = promoted_with_work(config, store, versions[1], tmp_path)
     swap.registry.pin(actor="ann")
     while engine.healthy:
         swap.turn()
