@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daemon.lock import is_locked
 from daemon.outbox import Folder
 from medasr.errors import AlreadyRunning, ConfigurationError
 
@@ -68,21 +69,6 @@ def locked(state: Path) -> Iterator[None]:
 def is_held(state: Path) -> bool:
     """Whether a process holds the home's lock."""
     return is_locked(state / LOCK_NAME)
-
-
-def is_locked(file: Path) -> bool:
-    """Whether a process holds the lock that is this file; where there is no such file nobody does."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _make(folder: Path, mode: int) -> None:

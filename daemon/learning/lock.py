@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.home import is_locked
+from daemon.lock import is_locked
 from medasr.errors import AlreadyRunning
 
 #: How long a process that was not asked to wait still does so for one that is just ending, and how often it looks.
