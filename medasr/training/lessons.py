@@ -72,7 +72,7 @@ def write_lessons(
         with torch.inference_mode():
             waveforms = [_waveform(one) for one in part]
             features = log_mel(waveforms, notation.mel_bins, model.device, WINDOW_SECONDS).to(model.compute_type)
-            decoded = decode(model.network, features, notation.tokens)
+            decoded = decode(model.network, encode(model.network, features), notation.tokens)
             sequences = [[*notation.tokens.prefix, *one.tokens, notation.tokens.end] for one in decoded]
             likely, probabilities = _judge(model, features, sequences, notation)
         for row, (group, written) in enumerate(zip(part, decoded, strict=True)):

@@ -20,19 +20,21 @@ _ROWS_FROM_THE_LEFT = {torch.bfloat16: 2, torch.float32: 4}
 
 
 class CachedDecoder:
-    """The decoder of one batch of encoded windows, one row a window; rows leave when they are done."""
+    """The decoder of one batch of encoded windows, so many rows to each window; windows leave when they are done."""
 
-    def __init__(self, network: Any, encoded: torch.Tensor, positions: int) -> None:
-        """Compute the keys and values of encoded windows ``[rows, time, width]``.
+    def __init__(self, network: Any, encoded: torch.Tensor, positions: int, *, beams: int = 1) -> None:
+        """Compute the keys and values of encoded windows ``[windows, time, width]``.
 
-        Given besides a WhisperForConditionalGeneration in evaluation mode, and how many tokens a row is fed at most, prefix included.
+        Given besides a WhisperForConditionalGeneration in evaluation mode, how many tokens a row is fed at most, prefix included, and how
+        many texts are followed for a window: its rows stand side by side.
         """
         self._decoder = network.model.decoder
         self._projection = network.proj_out
-        self._rows = len(encoded)
+        self._beams = beams
         self._position = 0
-        self._layers = [_Layer(layer, encoded, positions) for layer in self._decoder.layers]
-        self._scores = torch.empty((self._rows, network.config.vocab_size), dtype=torch.float32, device=encoded.device)
+        self._layers = [_Layer(layer, encoded, positions, beams) for layer in self._decoder.layers]
+        size = (len(encoded) * beams, network.config.vocab_size)
+        self._scores = torch.empty(size, dtype=torch.float32, device=encoded.device)
 
     def advance(self, tokens: torch.Tensor) -> torch.Tensor:
         """Given the next tokens of every row ``[rows, n]``, return hidden states ``[rows, n, width]``.
@@ -55,26 +57,27 @@ class CachedDecoder:
         """
         return self._scores[: len(hidden)].copy_(_project(self._projection, hidden))
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Given which row stands at each place from now on, at most as many as there were: drop the others.
+    def keep(self, windows: Sequence[int], parents: Sequence[int] | None = None) -> None:
+        """Given which window stands at each place from now on, at most as many as there were: drop the others.
 
-        Only the rows that change their place are copied: let the others stay where they are.
+        Only what changes its place is copied: let the others stay where they are. Where several texts are followed for a window, given
+        besides which row each row goes on from.
         """
-        moves = [(place, row) for place, row in enumerate(rows) if place != row]
-        self._rows = len(rows)
         for layer in self._layers:
-            layer.keep(moves, self._rows, self._position)
+            layer.keep_sound(_moves(windows), len(windows))
+            layer.keep_text(_moves(windows if parents is None else parents), len(windows) * self._beams, self._position)
 
 
 class _Layer:
-    """One layer of the decoder with its keys and values ``[rows, heads, time, head width]``."""
+    """One layer of the decoder with its keys and values: of sound ``[windows, heads, time, head width]``, of text ``[rows, ...]``."""
 
-    def __init__(self, layer: Any, encoded: torch.Tensor, positions: int) -> None:
+    def __init__(self, layer: Any, encoded: torch.Tensor, positions: int, beams: int) -> None:
         self._layer = layer
         self._heads = int(layer.self_attn.num_heads)
         self._sound_keys = self._split(layer.encoder_attn.k_proj(encoded)).contiguous()
         self._sound_values = self._split(layer.encoder_attn.v_proj(encoded)).contiguous()
-        shape = (*self._sound_keys.shape[:2], positions, self._sound_keys.shape[3])
+        windows, heads, _time, width = self._sound_keys.shape
+        shape = (windows * beams, heads, positions, width)
         self._text_keys = self._sound_keys.new_empty(shape)
         self._text_values = self._sound_values.new_empty(shape)
 
@@ -86,13 +89,17 @@ class _Layer:
         after: torch.Tensor = hidden + layer.fc2(inner)
         return after
 
-    def keep(self, moves: Sequence[tuple[int, int]], rows: int, position: int) -> None:
-        for place, row in moves:
-            self._sound_keys[place] = self._sound_keys[row]
-            self._sound_values[place] = self._sound_values[row]
-            self._text_keys[place, :, :position] = self._text_keys[row, :, :position]
-            self._text_values[place, :, :position] = self._text_values[row, :, :position]
-        self._sound_keys, self._sound_values = self._sound_keys[:rows], self._sound_values[:rows]
+    def keep_sound(self, moves: Sequence[tuple[int, int]], windows: int) -> None:
+        for kept in (self._sound_keys, self._sound_values):
+            for place, window in moves:
+                kept[place] = kept[window]
+        self._sound_keys, self._sound_values = self._sound_keys[:windows], self._sound_values[:windows]
+
+    def keep_text(self, moves: Sequence[tuple[int, int]], rows: int, position: int) -> None:
+        places, origins = [place for place, _ in moves], [row for _, row in moves]
+        for kept in (self._text_keys, self._text_values):
+            if moves:  # all are read before any is written: a row may go on from one that itself is overwritten
+                kept[places, :, :position] = kept[origins, :, :position]
         self._text_keys, self._text_values = self._text_keys[:rows], self._text_values[:rows]
 
     def _over_text(self, hidden: torch.Tensor, position: int) -> torch.Tensor:
@@ -105,7 +112,9 @@ class _Layer:
         )
 
     def _over_sound(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self._attend(self._layer.encoder_attn, hidden, self._sound_keys, self._sound_values, causal=False)
+        asking = hidden.view(len(self._sound_keys), -1, hidden.shape[2])  # all rows of a window hear the same
+        heard = self._attend(self._layer.encoder_attn, asking, self._sound_keys, self._sound_values, causal=False)
+        return heard.view(hidden.shape)
 
     def _attend(
         self, attention: Any, hidden: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, causal: bool
@@ -120,6 +129,10 @@ class _Layer:
         """From ``[rows, time, width]`` to ``[rows, heads, time, head width]``."""
         rows, time, _width = states.shape
         return states.view(rows, time, self._heads, -1).transpose(1, 2)
+
+
+def _moves(origins: Sequence[int]) -> list[tuple[int, int]]:
+    return [(place, origin) for place, origin in enumerate(origins) if place != origin]
 
 
 def _project(projection: Any, hidden: torch.Tensor) -> torch.Tensor:

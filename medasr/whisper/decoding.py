@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from medasr.errors import ModelError
-from medasr.whisper.context import encode
 from medasr.whisper.decoder import CachedDecoder
 from medasr.whisper.rules import Rules
 
@@ -107,16 +106,16 @@ def require_language(folder: Path, language: str) -> None:
 
 
 def decode(
-    network: Any, features: torch.Tensor, tokens: DecodingTokens, *, timestamps: bool = True
+    network: Any, encoded: torch.Tensor, tokens: DecodingTokens, *, timestamps: bool = True
 ) -> list[DecodedWindow]:
     """Transcribe a batch of windows.
 
-    Given a WhisperForConditionalGeneration and log-mel features ``[batch, mel, frames]`` of the network's type and device, return one
-    result per window, in order. Without ``timestamps`` the text comes in one piece.
+    Given a WhisperForConditionalGeneration in evaluation mode and encoded windows ``[windows, time, width]``, return one result per
+    window, in order. Without ``timestamps`` the text comes in one piece.
     """
-    device, batch = features.device, len(features)
+    device, batch = encoded.device, len(encoded)
     prefix = tokens.prefix if timestamps else (*tokens.prefix, tokens.no_timestamps)
-    decoder = CachedDecoder(network, encode(network, features), len(prefix) + tokens.limit - 1)
+    decoder = CachedDecoder(network, encoded, len(prefix) + tokens.limit - 1)
     rules = Rules(tokens, batch, network.config.vocab_size, device, timestamps=timestamps)
     hidden = decoder.advance(torch.tensor([prefix] * batch, device=device))
     no_speech = decoder.scores(hidden[:, 0]).softmax(dim=-1)[:, tokens.no_speech]

@@ -46,6 +46,29 @@ class Rules:
         Given the logits ``[rows, vocabulary]`` in fp32, which are changed in place, return the tokens and their natural log-probabilities
         among all that may come, each of shape ``[rows]``.
         """
+        token, best, total = self._read(scores, first=first)
+        best, part = best.max(dim=1, keepdim=True)
+        return token.gather(1, part).squeeze(1), best.squeeze(1) - total.logsumexp(dim=1)
+
+    def candidates(
+        self, scores: torch.Tensor, count: int, *, first: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The likeliest tokens that may come next in every row: so many words, and one each of what ends the text and of the times.
+
+        Given the logits ``[rows, vocabulary]`` in fp32, which are changed in place, return the tokens, their natural log-probabilities and
+        what they count, each of shape ``[rows, count + 2]``. A time counts as all times together: texts that differ in nothing but
+        times would otherwise compete with each other. What may not come has a probability of zero.
+        """
+        token, best, total = self._read(scores, first=first)
+        allowed = total.logsumexp(dim=1, keepdim=True)
+        likeliest, words = scores[:, : self._tokens.end].topk(count, dim=1)
+        likeliest = likeliest.masked_fill(best[:, :1] == _MINUS_INFINITY, _MINUS_INFINITY)
+        values = torch.cat([likeliest, best[:, 1:]], dim=1) - allowed
+        counted = torch.cat([values[:, :-1], total[:, 2:] - allowed], dim=1)
+        return torch.cat([words, token[:, 1:]], dim=1), values, counted
+
+    def _read(self, scores: torch.Tensor, *, first: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of words, special tokens and times the likeliest, its logit, and the logarithm of the sum of all; each ``[rows, 3]``."""
         end, begin = self._tokens.end, self._tokens.timestamp_begin
         scores += self._never
         if first:
@@ -69,8 +92,7 @@ class Rules:
             time_is_due = (total[:, 2] > best[:, :2].amax(dim=1)).unsqueeze(1)
             best[:, :2].masked_fill_(time_is_due, _MINUS_INFINITY)
             total[:, :2].masked_fill_(time_is_due, _MINUS_INFINITY)
-        best, part = best.max(dim=1, keepdim=True)
-        return token.gather(1, part).squeeze(1), best.squeeze(1) - total.logsumexp(dim=1)
+        return token, best, total
 
     def advance(self, token: torch.Tensor) -> None:
         """Take note of the token chosen for every row, shape ``[rows]``."""

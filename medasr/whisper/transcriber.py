@@ -8,7 +8,8 @@ import torch
 
 from medasr.quality import compression_ratio
 from medasr.types import SAMPLE_RATE, Hypothesis, HypothesisSegment
-from medasr.whisper.context import context_seconds
+from medasr.whisper.beams import is_doubtful, likelier, search
+from medasr.whisper.context import context_seconds, encode
 from medasr.whisper.continuation import continued, is_sure, unheard_from
 from medasr.whisper.decoding import TIMESTAMP_SECONDS, DecodedWindow, DecodingTokens, decode, decoding_tokens
 from medasr.whisper.features import log_mel
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: How often what was passed over at the end of a window is decoded.
 _CONTINUATIONS = 2
+#: How many texts of a doubtful window are followed side by side.
+_BEAMS = 3
 
 
 class Transcriber(Protocol):
@@ -105,11 +108,23 @@ class WhisperTranscriber:
         try:
             with torch.inference_mode():
                 features = log_mel(windows, self._mel_bins, model.device, seconds).to(model.compute_type)
-                return decode(model.network, features, self._tokens)
+                encoded = encode(model.network, features)
+                return self._reconsider(decode(model.network, encoded, self._tokens), encoded)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             raise MemoryError(f"a batch of {len(windows)} windows does not fit on {self.device}") from error
+
+    def _reconsider(self, decoded: list[DecodedWindow], encoded: torch.Tensor) -> list[DecodedWindow]:
+        """What is written for each window once other texts of the doubtful ones were looked at."""
+        places = [place for place, window in enumerate(decoded) if is_doubtful(window, self._tokens)]
+        if not places:
+            return decoded
+        considered = list(decoded)
+        found = search(self._model.network, encoded[places], self._tokens, _BEAMS)
+        for place, searched in zip(places, found, strict=True):
+            considered[place] = likelier(decoded[place], searched, self._tokens)
+        return considered
 
     def _to_text(self, tokens: list[int]) -> str:
         text: str = self._model.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)

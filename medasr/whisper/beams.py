@@ -1,0 +1,134 @@
+"""Beam search: several texts of a window are followed side by side, for windows whose greedy text is doubtful.
+
+Greedy decoding takes the likeliest token and cannot go back on it. As in openai/whisper (``decoding.py``: BeamSearchDecoder,
+MaximumLikelihoodRanker) the likeliest texts are followed until so many have ended, and of those the one that is likeliest per token wins.
+Different from it, times take no part in the contest: a text goes on with its likeliest time only, which counts as all of them do
+together, and the mean is over words and end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from medasr.whisper.decoder import CachedDecoder
+from medasr.whisper.decoding import DecodedWindow
+from medasr.whisper.rules import Rules
+
+if TYPE_CHECKING:
+    from medasr.whisper.decoding import DecodingTokens
+
+#: What may follow a row's text: token, natural log-probability, and what that counts.
+_Choices = tuple[list[int], list[float], list[float]]
+
+
+#: A text is doubtful when a word of it, or its end, was less likely than everything else together.
+_DOUBTFUL = math.log(0.5)
+
+
+def is_doubtful(decoded: DecodedWindow, tokens: DecodingTokens) -> bool:
+    """Whether other texts of a window deserve to be looked at."""
+    return decoded.truncated or min(_values(decoded, tokens)) < _DOUBTFUL
+
+
+def likelier(decoded: DecodedWindow, searched: DecodedWindow, tokens: DecodingTokens) -> DecodedWindow:
+    """Of two texts of a window the one whose words and end are likelier on average; the first if they are alike."""
+    better = mean(_values(searched, tokens)) > mean(_values(decoded, tokens))
+    return searched if decoded.truncated or (better and not searched.truncated) else decoded
+
+
+def _values(decoded: DecodedWindow, tokens: DecodingTokens) -> list[float]:
+    """The log-probabilities of words and end; times say nothing about the words."""
+    values = [
+        value
+        for token, value in zip(decoded.tokens, decoded.log_probabilities, strict=True)
+        if token < tokens.timestamp_begin
+    ]
+    return values if decoded.end_log_probability is None else [*values, decoded.end_log_probability]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Text:
+    """One of the texts that are followed."""
+
+    row: int = 0  #: of the decoder, that computed it
+    tokens: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()  #: natural log-probability of each
+    counted: float = 0.0  #: natural log-probability of all, a time counting as all times
+    end: float | None = None  #: natural log-probability of the end token, when it has come
+
+    def mean(self, first_time: int) -> float:
+        """What it is judged by: log-probability per word and end."""
+        return self.counted / (sum(token < first_time for token in self.tokens) + 1)
+
+
+def search(network: Any, encoded: torch.Tensor, tokens: DecodingTokens, beams: int) -> list[DecodedWindow]:
+    """The likeliest of several texts of every window, with times.
+
+    Given a WhisperForConditionalGeneration in evaluation mode, encoded windows ``[windows, time, width]`` and how many texts of each are
+    followed, return one result per window, in order.
+    """
+    device, count = encoded.device, len(encoded)
+    decoder = CachedDecoder(network, encoded, len(tokens.prefix) + tokens.limit - 1, beams=beams)
+    rules = Rules(tokens, count * beams, network.config.vocab_size, device, timestamps=True)
+    hidden = decoder.advance(torch.tensor([tokens.prefix] * (count * beams), device=device))
+    no_speech = decoder.scores(hidden[::beams, 0]).softmax(dim=-1)[:, tokens.no_speech].tolist()
+    followed = [[_Text(row=window * beams)] for window in range(count)]  # only one at first: all rows are the same
+    ended: list[list[_Text]] = [[] for _ in range(count)]
+    windows = list(range(count))  # that are not done, in the order of the rows
+    for step in range(tokens.limit):
+        found = rules.candidates(decoder.scores(hidden[:, -1]), beams + 1, first=step == 0)
+        choices: list[_Choices] = list(zip(*(figures.tolist() for figures in found), strict=True))
+        for window in windows:
+            followed[window] = _follow(followed[window], ended[window], choices, tokens.end, beams)
+        staying = [place for place, window in enumerate(windows) if len(ended[window]) < beams and followed[window]]
+        if not staying or step + 1 == tokens.limit:
+            break
+        windows = [windows[place] for place in staying]
+        rows = [text for window in windows for text in _filled(followed[window], beams)]
+        parents = [text.row for text in rows]
+        decoder.keep(staying, parents)
+        rules.keep(torch.tensor(parents, device=device))
+        token = torch.tensor([text.tokens[-1] for text in rows], device=device)
+        rules.advance(token)
+        for place, window in enumerate(windows):
+            followed[window] = [replace(text, row=place * beams + rank) for rank, text in enumerate(followed[window])]
+        hidden = decoder.advance(token.unsqueeze(1))
+    return [
+        _result(max(done or going, key=lambda text: text.mean(tokens.timestamp_begin)), silence)
+        for done, going, silence in zip(ended, followed, no_speech, strict=True)
+    ]
+
+
+def _follow(texts: list[_Text], ended: list[_Text], choices: list[_Choices], end: int, beams: int) -> list[_Text]:
+    """The likeliest texts a token further, which keep the row that they go on from; those that end on the way there are added to ``ended``."""
+    further = []
+    for text in texts:
+        for token, value, counted in zip(*choices[text.row], strict=True):
+            if counted > -math.inf:
+                further.append((text.counted + counted, token, value, text))
+    following: list[_Text] = []
+    for counted, token, value, text in sorted(further, key=lambda option: option[0], reverse=True):
+        if token == end:
+            ended.append(replace(text, counted=counted, end=value))
+        else:
+            tokens, values = (*text.tokens, token), (*text.values, value)
+            following.append(replace(text, tokens=tokens, values=values, counted=counted))
+        if len(following) == beams:
+            break
+    return following
+
+
+def _filled(texts: list[_Text], beams: int) -> list[_Text]:
+    """As many texts as a window has rows; what stands in the others is computed for nothing."""
+    return texts + texts[:1] * (beams - len(texts))
+
+
+def _result(text: _Text, no_speech: float) -> DecodedWindow:
+    return DecodedWindow(
+        tokens=text.tokens, log_probabilities=text.values, end_log_probability=text.end, no_speech_probability=no_speech
+    )
