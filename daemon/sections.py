@@ -170,6 +170,9 @@ class Model(Section):
     batch_size: int = Field(
         8, ge=1, le=256, description="Windows decoded together; halved by itself when memory runs out."
     )
+    beams: int = Field(
+        3, ge=1, le=16, description="Texts followed side by side where the first is doubtful; 1 looks at no other."
+    )
     threads: int = Field(0, ge=0, description="CPU threads for the model; 0 for one per core.")
 
 

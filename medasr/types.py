@@ -63,7 +63,7 @@ class SpeechSpan:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion:
-    """Everything that decides what a model would write: two transcripts are comparable only if these are equal."""
+    """Everything about the model that decides what it would write: two transcripts are comparable only if these are equal."""
 
     base_id: str  #: pack name, hub id or directory name
     base_revision: str  #: 40-hex hub commit, or the pack's version

@@ -80,6 +80,7 @@ def _prove(config: Config, *, as_json: bool) -> None:
                 precision="nf4",
                 device=model.device,
                 language=model.language,
+                beams=model.beams,
                 threads=model.threads,
             ),
             replace(recipe, precision="nf4", acoustic_share=1.0),

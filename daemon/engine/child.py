@@ -77,6 +77,7 @@ def load_recognizer(options: EngineOptions) -> Recognizer:
             precision=model.precision,
             device=model.device,
             language=model.language,
+            beams=model.beams,
             threads=model.threads,
         )
     )

@@ -89,7 +89,11 @@ class EvaluationPlan:
             utterances_sha256=_digest(sorted(scored)),
             normalizer=self.normalizer.id,
             lexicon_sha256=self.lexicon.sha256,
-            decoding={"language": self.engine.model.language, "speech": self.engine.speech.model_dump(mode="json")}
+            decoding={
+                "language": self.engine.model.language,
+                "beams": self.engine.model.beams,
+                "speech": self.engine.speech.model_dump(mode="json"),
+            }
             | self._quality,
         )
 

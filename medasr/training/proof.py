@@ -49,7 +49,7 @@ def prove(options: ModelOptions, recipe: TrainingRecipe, *, batch_size: int, lan
     load_seconds, load_bytes, step_seconds, step_bytes = _learn(options, recipe, language)
     # Weights that were trained beside may have been kept in another form than those that serve.
     served = load_model(options)
-    transcriber = WhisperTranscriber(served, language)
+    transcriber = WhisperTranscriber(served, language, options.beams)
     chance = np.random.default_rng(1)
     windows = [
         (0.01 * chance.standard_normal(round(WINDOW_SECONDS * SAMPLE_RATE))).astype(np.float32)

@@ -37,6 +37,7 @@ class ModelOptions:
     precision: Literal["auto", "nf4", "bf16", "fp16", "fp32"] = "auto"
     device: Literal["auto", "cuda", "cpu"] = "auto"
     language: str = "en"  #: ISO 639-1
+    beams: int = 3  #: texts followed side by side where the greedy one is doubtful; 1 is greedy throughout
     threads: int = 0  #: for arithmetic on the CPU; 0 for one per core
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: How often what was passed over at the end of a window is decoded.
 _CONTINUATIONS = 2
-#: How many texts of a doubtful window are followed side by side.
-_BEAMS = 3
 
 
 class Transcriber(Protocol):
@@ -50,15 +48,19 @@ class Transcriber(Protocol):
 
 def load_transcriber(options: ModelOptions) -> Transcriber:
     """Load the model described; raise ModelError as :func:`medasr.whisper.model.load_model` does."""
-    return WhisperTranscriber(load_model(options), options.language)
+    return WhisperTranscriber(load_model(options), options.language, options.beams)
 
 
 class WhisperTranscriber:
-    """Whisper, greedy, with timestamps; windows are filled up to 30 s, or to what the longest needs if the model was trained so."""
+    """Whisper with timestamps; windows are filled up to 30 s, or to what the longest needs if the model was trained so."""
 
-    def __init__(self, model: LoadedModel, language: str) -> None:
-        """Given a loaded model and the ISO 639-1 code of the language spoken; raise ModelError for a language it does not know."""
+    def __init__(self, model: LoadedModel, language: str, beams: int) -> None:
+        """Given a loaded model, the ISO 639-1 code of the language spoken, and how many texts of a doubtful window are followed.
+
+        Raise ModelError for a language that the model does not know.
+        """
         self._model = model
+        self._beams = beams
         config = model.network.config
         self._mel_bins = int(config.num_mel_bins)
         self._tokens = decoding_tokens(model.network.generation_config, language, int(config.max_target_positions))
@@ -118,10 +120,10 @@ class WhisperTranscriber:
     def _reconsider(self, decoded: list[DecodedWindow], encoded: torch.Tensor) -> list[DecodedWindow]:
         """What is written for each window once other texts of the doubtful ones were looked at."""
         places = [place for place, window in enumerate(decoded) if is_doubtful(window, self._tokens)]
-        if not places:
+        if not places or self._beams == 1:
             return decoded
         considered = list(decoded)
-        found = search(self._model.network, encoded[places], self._tokens, _BEAMS)
+        found = search(self._model.network, encoded[places], self._tokens, self._beams)
         for place, searched in zip(places, found, strict=True):
             considered[place] = likelier(decoded[place], searched, self._tokens)
         return considered

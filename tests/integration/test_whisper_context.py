@@ -126,8 +126,8 @@ class TestAdapters:
             loaded.network.model.encoder.conv1, "forward", lambda x: (seen.append(x.shape[-1]), conv(x))[1]
         )
         waveform, _ = sample("dictation")
-        WhisperTranscriber(loaded, "en").transcribe([waveform[: 4 * 16000], waveform[: 12 * 16000]])
-        WhisperTranscriber(loaded, "en").transcribe([waveform[: 4 * 16000]])
+        WhisperTranscriber(loaded, "en", beams=3).transcribe([waveform[: 4 * 16000], waveform[: 12 * 16000]])
+        WhisperTranscriber(loaded, "en", beams=3).transcribe([waveform[: 4 * 16000]])
         assert seen == [1500, 1000]
 
     @pytest.mark.parametrize("manifest", ["{", "{}", '{"shortest_context": 0}', '{"shortest_context": "x"}'])

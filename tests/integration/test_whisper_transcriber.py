@@ -15,6 +15,8 @@ from medasr.quality import QualityThresholds
 from medasr.recognition import assemble
 from medasr.speech import SpeechDetector, SpeechOptions, plan_windows
 from medasr.types import SAMPLE_RATE, SpeechSpan, Transcript, VerdictKind
+from medasr.whisper.beams import is_doubtful, search
+from medasr.whisper.context import encode
 from medasr.whisper.decoding import DecodedWindow, DecodingTokens, decode, decoding_tokens
 from medasr.whisper.features import log_mel
 from medasr.whisper.model import load_model
@@ -80,7 +82,7 @@ def test_tokens_are_those_of_whispers_own_generate(timestamps: bool) -> None:
     windows = [sample(name)[0][: 9 * SAMPLE_RATE] for name in SAMPLES[:2]]
     features = log_mel(windows, 80, torch.device("cpu"))
     with torch.inference_mode():
-        ours = decode(network, features, tokens, timestamps=timestamps)
+        ours = decode(network, encode(network, features), tokens, timestamps=timestamps)
         theirs = network.generate(features, return_timestamps=timestamps, do_sample=False, num_beams=1)
     special = {*tokens.prefix, tokens.end, tokens.no_timestamps}
     for window, row in zip(ours, theirs.tolist(), strict=True):
@@ -103,18 +105,17 @@ def test_sound_that_passes_for_speech_still_gives_no_words(transcriber: Transcri
         assert (transcript.text, transcript.verdict.kind) == ("", VerdictKind.NO_SPEECH), maker.__name__
 
 
-def test_what_was_passed_over_at_the_end_of_a_window_is_decoded_after_all(
-    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_passed_over_at_the_end_of_a_window_is_decoded_after_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whisper ends a window's text too early seldom; here it is made to, after the first sentence."""
+    transcriber = load_transcriber(dataclasses.replace(tiny_english(), beams=1))
     waveform, _ = sample("dictation")
     windows = cut(waveform, plan_windows(SpeechDetector(OPTIONS).detect(waveform), OPTIONS))[:1]
     (whole,) = transcriber.transcribe(windows)
     calls: list[int] = []
 
-    def stops_early(network: Any, features: torch.Tensor, tokens: DecodingTokens) -> list[DecodedWindow]:
-        calls.append(len(features))
-        (decoded,) = decode(network, features, tokens)
+    def stops_early(network: Any, encoded: torch.Tensor, tokens: DecodingTokens) -> list[DecodedWindow]:
+        calls.append(len(encoded))
+        (decoded,) = decode(network, encoded, tokens)
         if len(calls) > 1:
             return [decoded]
         end = next(place for place, token in enumerate(decoded.tokens) if place and token >= tokens.timestamp_begin) + 1
@@ -129,6 +130,31 @@ def test_what_was_passed_over_at_the_end_of_a_window_is_decoded_after_all(
     assert continued.segments[0] == whole.segments[0]
     assert continued.segments[1].start >= whole.segments[0].end
     assert jiwer.wer(EnglishTextNormalizer()(whole.text), EnglishTextNormalizer()(continued.text)) < 0.1
+
+
+def test_only_doubtful_windows_are_searched_and_a_likelier_text_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    waveform, _ = sample("sore-throat")
+    windows = [waveform[start * SAMPLE_RATE : (start + 6) * SAMPLE_RATE] for start in (0, 6, 12, 18)]
+    model = load_model(tiny_english())
+    tokens = decoding_tokens(model.network.generation_config, "en", model.network.config.max_target_positions)
+    with torch.inference_mode():
+        first = decode(model.network, encode(model.network, log_mel(windows, 80, model.device)), tokens)
+    doubtful = [is_doubtful(window, tokens) for window in first]
+    assert len(set(doubtful)) == 2
+    considered: list[int] = []
+
+    def counted(network: Any, encoded: torch.Tensor, tokens: DecodingTokens, beams: int) -> list[DecodedWindow]:
+        considered.append(len(encoded))
+        return search(network, encoded, tokens, beams)
+
+    monkeypatch.setattr("medasr.whisper.transcriber.search", counted)
+    greedy = WhisperTranscriber(model, "en", beams=1).transcribe(windows)
+    assert considered == []
+    searched = WhisperTranscriber(model, "en", beams=5).transcribe(windows)
+    assert considered[0] == sum(doubtful)
+    for one, other, doubted in zip(greedy, searched, doubtful, strict=True):
+        assert other == one or (doubted and other.mean_log_probability > one.mean_log_probability)
+    assert searched != greedy
 
 
 def test_a_batch_of_nothing_is_nothing(transcriber: Transcriber) -> None:
@@ -156,7 +182,7 @@ class Failing(torch.nn.Module):
 )
 def test_running_out_of_memory_is_told_from_other_failures(error: RuntimeError) -> None:
     model = load_model(tiny_english())
-    transcriber = WhisperTranscriber(model, "en")
+    transcriber = WhisperTranscriber(model, "en", beams=3)
     model.network.model.encoder.conv1 = Failing(error)
     with pytest.raises(MemoryError, match="a batch of 2 windows does not fit on cpu"):
         transcriber.transcribe([np.zeros(SAMPLE_RATE, np.float32)] * 2)
