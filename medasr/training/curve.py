@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,41 @@ def draw_curve(history: Path, target: Path) -> None:
     base, trials = facts["base"], facts["trials"]
     figure = Figure(figsize=(10, 4.2 if trials else 3.4), dpi=110, layout="constrained")
     left, *right = figure.subplots(1, 2 if trials else 1, squeeze=False)[0]
-    _draw_losses(left, facts["losses"])
+    _draw_losses(left, facts["losses"], facts["ends"])
     if trials:
         _draw_trials(right[0], trials, base)
     figure.savefig(target, format="png", metadata={"Software": None})
     target.chmod(0o600)
 
 
-def _draw_losses(axes: Any, losses: list[float]) -> None:
+def _draw_losses(axes: Any, losses: list[float], ends: list[int]) -> None:
     steps = np.arange(1, len(losses) + 1)
     axes.plot(steps, losses, color=_SOFT, linewidth=0.8, label="each step")
     width = max(1, len(losses) // 20)
-    if len(losses) > width:
-        smooth = np.convolve(losses, np.full(width, 1 / width), mode="valid")
-        axes.plot(steps[width - 1 :], smooth, color=_INK, linewidth=1.8, label=f"mean of {width}")
+    named = f"mean of {width}"
+    for begin, end in pairwise([0, *ends, len(losses)]):  # a mean over two members would say nothing of either
+        if end - begin > width:
+            smooth = np.convolve(losses[begin:end], np.full(width, 1 / width), mode="valid")
+            axes.plot(steps[begin + width - 1 : end], smooth, color=_INK, linewidth=1.8, label=named)
+            named = "_"  # once is enough for the legend
+    if ends:
+        _mark_members(axes, [0, *ends])
     _dress(axes, "Training loss", "step", "loss (nats a token)")
+
+
+def _mark_members(axes: Any, begins: list[int]) -> None:
+    """Where the steps of one member end and the next begins, which starts from nothing again."""
+    for number, begin in enumerate(begins, start=1):
+        place = begin + 0.5
+        if begin:
+            axes.axvline(place, color=_SOFT, linewidth=0.8, linestyle=(0, (4, 3)))
+        label = {
+            "xy": (place, 0),
+            "xycoords": ("data", "axes fraction"),
+            "xytext": (4, 4),
+            "textcoords": "offset points",
+        }
+        axes.annotate(f"member {number}", **label, color=_INK, fontsize=8)
 
 
 def _draw_trials(axes: Any, trials: list[dict[str, Any]], base: dict[str, Any]) -> None:

@@ -97,6 +97,7 @@ class _Progress:
     epoch: int = 0  #: of the next batch
     batch: int = 0
     losses: list[float] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)  #: after how many steps each member but the last had learned
     trials: list[Trial] = field(default_factory=list)
     base: Figures | None = None
     seconds: float = 0.0
@@ -188,6 +189,7 @@ class _Training:
                 self._epoch(trainee, plans[self._progress.epoch], notation)
             model = replace(model, network=trainee.adapted.unload())
             if not self._at_last_member:
+                self._progress.ends.append(len(self._progress.losses))
                 self._progress.member, self._progress.epoch = self._progress.member + 1, 0
 
     def _member_recipe(self, member: int) -> TrainingRecipe:

@@ -449,6 +449,8 @@ class TestTraining:
         assert onlooker.steps == [4]
         assert resumed.manifest.adapter_sha256 == whole.manifest.adapter_sha256
         assert len(whole.losses) == 4
+        for name in ("whole", "interrupted"):
+            assert json.loads((tmp_path / name / "history.json").read_text())["ends"] == [2]
         config = json.loads((whole.folder / "adapter_config.json").read_text())
         assert (config["r"], config["lora_alpha"]) == (8, 16)
 

@@ -1,0 +1,44 @@
+"""The learning curve as a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import matplotlib.figure
+import pytest
+
+from medasr.training.curve import draw_curve
+
+BASE = {"normalized_wer": 20.0, "mta": 80.0}
+TRIAL = {"epoch": 1, "interpolation": 1.0, "figures": {"normalized_wer": 15.0, "mta": 85.0}}
+
+
+def drawn(folder: Path, ends: list[int], monkeypatch: pytest.MonkeyPatch) -> matplotlib.figure.Figure:
+    """The figure that was written for a training of twelve steps."""
+    figures: list[matplotlib.figure.Figure] = []
+
+    class Kept(matplotlib.figure.Figure):
+        def __init__(self, **options: object) -> None:
+            super().__init__(**options)
+            figures.append(self)
+
+    monkeypatch.setattr(matplotlib.figure, "Figure", Kept)
+    losses = [2.0 - step / 10 for step in range(12)]
+    (folder / "history.json").write_text(json.dumps({"losses": losses, "ends": ends, "trials": [TRIAL], "base": BASE}))
+    draw_curve(folder / "history.json", folder / "curve.png")
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    return figures[0]
+
+
+def test_where_one_member_ends_and_the_next_begins_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    axes = drawn(tmp_path, [4, 9], monkeypatch).axes[0]
+    marks = [tuple(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2]
+    assert marks == [(4.5, 4.5), (9.5, 9.5)]
+    assert [text.get_text() for text in axes.texts] == ["member 1", "member 2", "member 3"]
+
+
+def test_a_single_member_needs_no_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    axes = drawn(tmp_path, [], monkeypatch).axes[0]
+    assert not axes.texts
+    assert not [line for line in axes.lines if len(line.get_xdata()) == 2]
