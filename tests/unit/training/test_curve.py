@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.figure
 import pytest
+from PIL import Image
 
 from medasr.training.curve import draw_curve
 
@@ -42,3 +43,19 @@ def test_a_single_member_needs_no_mark(tmp_path: Path, monkeypatch: pytest.Monke
     axes = drawn(tmp_path, [], monkeypatch).axes[0]
     assert not axes.texts
     assert not [line for line in axes.lines if len(line.get_xdata()) == 2]
+
+
+@pytest.mark.parametrize("trials", [0, 3])
+def test_a_learning_curve_is_a_picture(tmp_path: Path, trials: int) -> None:
+    history = {
+        "losses": [2.0 / (1 + step / 10) for step in range(60)],
+        "ends": [],
+        "base": BASE if trials else None,
+        "trials": [{**TRIAL, "epoch": epoch} for epoch in range(1, trials + 1)],
+    }
+    (tmp_path / "history.json").write_text(json.dumps(history))
+    draw_curve(tmp_path / "history.json", tmp_path / "curve.png")
+    with Image.open(tmp_path / "curve.png") as picture:
+        assert picture.width > 800
+        assert len(picture.convert("RGB").getcolors(2**20) or ()) > 20
+    assert (tmp_path / "curve.png").stat().st_mode & 0o777 == 0o600
