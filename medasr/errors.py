@@ -107,7 +107,7 @@ class DatasetError(FatalError):
 
 
 class TrainingFailure(StrEnum):
-    """Why a training ended without a candidate: stored, shown, and stable for programs to rely on."""
+    """Why nothing came of a training: stored, shown, and stable for programs to rely on."""
 
     NO_DATA = "NO_DATA"  # nothing, or too little, to learn from
     TOO_FEW_TERMS = "TOO_FEW_TERMS"  # too few medical terms among it to tell whether they get better
@@ -115,6 +115,7 @@ class TrainingFailure(StrEnum):
     NOT_FINITE = "NOT_FINITE"  # the loss or the gradients are no numbers
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     DISK_FULL = "DISK_FULL"
+    LOAD_FAILED = "LOAD_FAILED"  # the same weights were to serve before, and could not be loaded here
 
 
 class TrainingError(FatalError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from daemon import home
 from daemon.crashpoint import crash_point
 from daemon.gate.gate import run_gate
 from daemon.learning.courtesy import make_room
+from daemon.learning.loading import require_loadable
 from daemon.learning.lock import TrainingLock, one_training
 from daemon.learning.news import Done, News, Step, Tried
 from daemon.learning.record import RunRecord, begin_record
@@ -181,12 +183,8 @@ class _Cycle:
 
     def _promoted_before(self, left: LearningRun) -> Outcome:
         """End a run whose process died between the promotion and its record."""
-        store = Store(self._config.paths.database, writable=False)
-        try:
-            with store.read() as session:
-                stored = verdicts.find(session, str(left.verdict))
-        finally:
-            store.close()
+        with closing(Store(self._config.paths.database, writable=False)) as store, store.read() as session:
+            stored = verdicts.find(session, str(left.verdict))
         return self._end(LearningState.PROMOTED, stored, f"{left.version} serves")
 
     def _trained_before(self, left: LearningRun) -> tuple[str, None] | None:
@@ -218,6 +216,7 @@ class _Cycle:
     def _judge(self, version: str, done: Done | None) -> Outcome:
         """Hold the version against what serves; promote it, or refuse it with the gate's reasons."""
         self._tell(LearningState.JUDGING, version=version)
+        require_loadable(self._config, version)
         stored = run_gate(
             self._config,
             version,
@@ -231,6 +230,7 @@ class _Cycle:
             return self._end(LearningState.REJECTED, stored, " ".join(stored.verdict.reasons), reason=reason, done=done)
         self._tell(LearningState.PROMOTING, verdict=stored.id)
         crash_point("before_promotion")
+        require_loadable(self._config, version)  # judging takes hours; a person may have tried it meanwhile
         try:
             message = desk.promote(self._config, version, trigger=self._trigger)
         except (StoreError, AlreadyRunning):  # no word about the version; the next run promotes it

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from daemon import home as homes
 from daemon.cli import medasrd
 from daemon.config import Config
+from daemon.gate.gate import run_gate
 from daemon.learning import cycle
 from daemon.learning.cycle import Observer, Outcome, learn
 from daemon.learning.lock import one_training
@@ -28,11 +29,13 @@ from daemon.learning.news import News, Step
 from daemon.learning.task import training_request
 from daemon.learning.training import Stopped
 from daemon.registry import desk
+from daemon.registry.registry import LOAD_FAILED
 from daemon.registry.serving import model_name, resolve
 from daemon.store import learning, migration
 from daemon.store.connection import Store
 from daemon.store.learning import LearningRun, LearningState
 from daemon.store.schema import AuditRow
+from daemon.store.verdicts import StoredVerdict
 from medasr.errors import AlreadyRunning, FatalError, TransientError
 from tests.conftest import write_config
 from tests.support.contests import (
@@ -231,6 +234,61 @@ class TestEndings:
             assert bench.learn(bench.workshop.candidate(label, 0.5)).state is LearningState.REJECTED
         assert bench.shelf() == {version_of("second"), version_of("third")}, "one, and the candidate"
         assert [run.version for run in bench.runs()] == [version_of(label) for label in ("third", "second", "first")]
+
+
+class TestOneThatCouldNotBeLoaded:
+    """Trained again from the same data and seed, it has the same bytes."""
+
+    @pytest.fixture(autouse=True)
+    def given_up(self, bench: Bench) -> None:
+        """It was promoted, and the daemon went back to what served before."""
+        assert bench.learn(bench.better()).state is LearningState.PROMOTED
+        give_up(bench)
+        assert bench.serving == STOCK
+
+    def test_it_is_not_promoted_again_nor_judged_and_the_remedy_is_named(self, bench: Bench) -> None:
+        outcome = bench.learn(bench.better())
+        assert (outcome.state, outcome.reason) == (LearningState.FAILED, "LOAD_FAILED")
+        assert f"medasrd models promote {BETTER}" in outcome.message
+        assert bench.serving == STOCK
+        assert bench.trail().count("judged") == 1
+        assert (bench.runs()[0].reason, bench.runs()[0].version) == ("LOAD_FAILED", BETTER)
+        document = json.loads(bench.command("status", "--json").stdout)
+        assert any("LOAD_FAILED" in line for line in document["attention"])
+
+    def test_a_person_may_let_it_serve(self, bench: Bench) -> None:
+        bench.learn(bench.better())
+        assert bench.command("models", "promote", BETTER).exit_code == 0
+        assert bench.serving == BETTER
+
+    def test_another_version_is_promoted_as_ever(self, bench: Bench) -> None:
+        assert bench.learn(bench.workshop.candidate("another", 0.05)).state is LearningState.PROMOTED
+        assert bench.learn(bench.better()).reason == "LOAD_FAILED"
+
+    def test_one_that_could_be_loaded_later_is_like_any_other(self, bench: Bench) -> None:
+        desk.promote(bench.config, BETTER)
+        desk.perform(bench.config, "rollback")
+        assert bench.learn(bench.better()).state is LearningState.PROMOTED
+
+    def test_one_that_a_person_tried_while_it_was_judged_is_not_promoted(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def tried_meanwhile(config: Config, version: str, *arguments: Any, **how: Any) -> StoredVerdict:
+            verdict = run_gate(config, version, *arguments, **how)
+            desk.promote(config, version)
+            give_up(bench)
+            return verdict
+
+        monkeypatch.setattr(cycle, "run_gate", tried_meanwhile)
+        other = bench.workshop.candidate("another", 0.05)
+        assert bench.learn(other).reason == "LOAD_FAILED"
+        assert bench.serving == STOCK
+
+
+def give_up(bench: Bench) -> None:
+    """As a daemon does when what was promoted cannot be loaded."""
+    with desk.alone(bench.config) as registry:
+        registry.rollback(actor="daemon", reason=LOAD_FAILED)
 
 
 class TestOneAtATime:
@@ -467,3 +525,21 @@ def test_one_whose_files_are_gone_meanwhile_is(bench: Bench, monkeypatch: pytest
     desk.perform(bench.config, "remove", name=BETTER)
     assert bench.learn(bench.better()).state is LearningState.PROMOTED
     assert len(orders(bench.workshop.notes)) == 1
+
+
+def test_one_given_up_before_its_promotion_was_recorded_is_not_promoted_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed_after_promotion(point: str) -> None:
+        if point == "after_promotion":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cycle, "crash_point", killed_after_promotion)
+        with pytest.raises(KeyboardInterrupt):
+            bench.learn(bench.better())
+    assert bench.serving == BETTER
+    give_up(bench)
+    outcome = bench.learn([refused("TrainingError", "nobody should ask", "NO_DATA")])
+    assert (outcome.run, outcome.reason) == (1, "LOAD_FAILED")
+    assert bench.serving == STOCK

@@ -15,6 +15,7 @@ import pytest
 from daemon.config import Config
 from daemon.engine.host import EngineHost
 from daemon.engine.protocol import Completed, Died, EngineEvent, Progress, Ready, engine_options
+from daemon.learning.loading import require_loadable
 from daemon.pulse import Pulse
 from daemon.registry.registry import Registry
 from daemon.registry.serving import adapter_identity
@@ -22,7 +23,7 @@ from daemon.service import Service
 from daemon.store import jobs, migration, recordings, transcripts, verdicts
 from daemon.store.connection import Store
 from daemon.swap import LOAD_ATTEMPTS, Swap
-from medasr.errors import EngineError, ModelError
+from medasr.errors import EngineError, ModelError, TrainingError
 from tests.conftest import write_config
 from tests.support.adapters import enter, make_files
 from tests.support.stores import MODEL, NOW, copy, later, result
@@ -100,6 +101,9 @@ def test_one_that_cannot_be_loaded_gives_way_to_the_one_before_and_nothing_is_lo
     with store.read() as session:
         last = max(verdicts.serving_changes(session), key=lambda change: (change.at, change.rolled_back))
     assert (last.version, last.reason, last.actor) == (versions[0], "LOAD_FAILED", "daemon")
+    require_loadable(swap.registry.config, versions[0])
+    with pytest.raises(TrainingError, match=f"medasrd models promote {versions[1]}"):
+        require_loadable(swap.registry.config, versions[1])
 
 
 def fatal(config: Config, store: Store, version: str) -> tuple[EngineHost, Swap]:
