@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.accuracy import AccuracyFigures, Scored
+from benchmarks.comparison import AccuracyFigures
+from benchmarks.scores import Scored
 from tests.support.trials import misheard, said, scored
 
 SPOKEN = said(24)
