@@ -59,14 +59,17 @@ def load_recognizer(options: EngineOptions) -> Recognizer:
     from medasr.recognition import assemble
     from medasr.speech import SpeechDetector, SpeechOptions, plan_windows
     from medasr.whisper.manifest import MANIFEST_FILE, require_base, verify_adapter
-    from medasr.whisper.model import ModelOptions
-    from medasr.whisper.transcriber import load_transcriber
 
     model = options.model
     installed = locate(options.models, model.base)
     adapter = Path(model.adapter) if model.adapter else None
     if adapter is not None and (adapter / MANIFEST_FILE).is_file():
         require_base(verify_adapter(adapter), installed.weights_sha256)
+
+    # Not before: torch takes seconds to import, half a minute on a busy machine, and what was altered is refused without it.
+    from medasr.whisper.model import ModelOptions
+    from medasr.whisper.transcriber import load_transcriber
+
     transcriber = load_transcriber(
         ModelOptions(
             path=installed.path,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +19,7 @@ from daemon.sections import Model, Quality, Speech
 from medasr.audio import normalize
 from medasr.errors import ModelError
 from medasr.types import SAMPLE_RATE, VerdictKind
+from tests.support.adapters import make_files
 from tests.support.samples import SAMPLES
 
 if TYPE_CHECKING:
@@ -80,3 +83,19 @@ def test_weights_that_are_not_installed_stop_the_host_with_the_remedy(tmp_path: 
     with pytest.raises(ModelError, match=r"medasrd models pull whisper-tiny\.en"):
         while host.in_flight:
             host.poll(1.0)
+
+
+@pytest.mark.parametrize("harm", ["altered", "for another base"])
+def test_an_adapter_that_may_not_be_loaded_is_refused_before_torch_is(
+    tiny_whisper: Path, tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine torch takes half a minute to import."""
+    folder = make_files(tmp_path / "adapter")
+    if harm == "altered":
+        (folder / "adapter_model.safetensors").write_bytes(b"others")
+    options = options_for(tiny_whisper)
+    options = replace(options, model=options.model.model_copy(update={"adapter": str(folder)}))
+    monkeypatch.setitem(sys.modules, "medasr.whisper.transcriber", None)  # to import it is an error
+
+    with pytest.raises(ModelError, match="was altered" if harm == "altered" else "belongs to"):
+        load_recognizer(options)
