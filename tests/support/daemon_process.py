@@ -21,7 +21,9 @@ from medasr.errors import StoreError
 
 #: The console script's own line, without needing it to be installed on PATH.
 MEDASRD = (sys.executable, "-c", "from daemon.cli import main; main()")
-PATIENCE = 240.0
+#: A scan takes 9 s of processor time, 6 of them to import torch, transformers and peft. At a low priority beside other work a process may
+#: get a thirtieth of a core, which makes that four and a half minutes. What hangs is ended by a test's own time limit.
+PATIENCE = 900.0
 
 
 def medasrd(
