@@ -53,13 +53,16 @@ class Training(Section):
         description="The shortest window in seconds that is trained and served; 30 for full ones only.",
     )
     practice_share: float = Field(
-        0.6,
+        0.8,
         ge=0,
         le=5,
-        description="Invented sentences in many accents beside each recording of the dataset, an epoch.",
+        description="Invented sentences in many accents beside each recording of the dataset, an epoch; 150 at least, unless it is 0.",
     )
     rehearsal_share: float = Field(
-        0.6, ge=0, le=5, description="Recordings of other speech beside each, so that general speech is not forgotten."
+        0.8,
+        ge=0,
+        le=5,
+        description="Recordings of other speech beside each, so that general speech is not forgotten; 150 at least, unless it is 0.",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="The same seed, data and machine give the same adapter.")
     min_utterances: int = Field(50, ge=1, description="From fewer recordings nothing is learned.")

@@ -110,8 +110,8 @@ def draw_epoch(material: Material, recipe: TrainingRecipe, epoch: int) -> list[l
     """
     chance = np.random.default_rng([recipe.seed, epoch])
     count = len(material.examples)
-    practice = _some(material.practice, round(recipe.practice_share * count), chance)
-    lessons = _some(material.lessons, round(recipe.rehearsal_share * count), chance)
+    practice = _some(material.practice, _beside(recipe.practice_share, count, recipe), chance)
+    lessons = _some(material.lessons, _beside(recipe.rehearsal_share, count, recipe), chance)
     drafts = _join([material.examples[place] for place in chance.permutation(count)], recipe, chance)
     drafts += [Draft(lesson=lesson, seconds=lesson.seconds) for lesson in lessons]
     empty = chance.binomial(len(drafts), recipe.empty_share)
@@ -156,6 +156,11 @@ def make_batch(
         seconds=sum(row.seconds for row in rows),
         acoustic=not drafts[0].artificial and chance.random() < recipe.acoustic_share,
     )
+
+
+def _beside(share: float, count: int, recipe: TrainingRecipe) -> int:
+    """How much is learned beside so many examples, when its share is not zero."""
+    return max(round(share * count), recipe.beside_least) if share else 0
 
 
 def _some(items: Sequence[_Item], count: int, chance: np.random.Generator) -> list[_Item]:

@@ -3,12 +3,7 @@
 Greedy and without sampling. The rules stand in ``rules.py``, the network in ``decoder.py``; here windows leave the batch as their texts
 end. The text is that of transformers' greedy ``generate`` under the same rules.
 
-Does a window give the same text alone and in any batch? In fp32 none of 64 windows differed, and log-probabilities by 2e-5 at most. In bf16
-a CPU multiplies matrices of few rows with other kernels, which decide otherwise between candidates that are nearly alike, or on
-whether a time is due. With whisper-base and its adapter, of 144 windows computed over 10 s 11 were written otherwise alone than in
-batches of 8 or 5, the same ones for both; at the first such token the log-probabilities differed by up to 0.8, in all other texts
-by 0.15. Alone and in batches of 8 or 3, none of 24 windows computed over 15 s and none of 8 over 30 s differed. The number of threads counts
-as the number of rows does.
+Whether a window gives the same text alone and in any batch: docs/decoding.md.
 """
 
 from __future__ import annotations

@@ -50,6 +50,7 @@ RECIPE = TrainingRecipe(
     members=1,
     practice_share=0.0,
     rehearsal_share=0.0,
+    beside_least=0,
     interpolations=(1.0, 0.5),
 )
 

@@ -58,14 +58,29 @@ class TestDrawing:
             practice=[example(number, kind="practice") for number in range(100)],
             lessons=[lesson(number) for number in range(100)],
         )
-        epoch = draw_epoch(material, replace(RECIPE, practice_share=0.5, rehearsal_share=0.25), 0)
+        epoch = draw_epoch(material, replace(RECIPE, practice_share=0.5, rehearsal_share=0.25, beside_least=0), 0)
         assert sum(name.startswith("practice") for name in drawn(epoch)) == 20
         lessons = [draft.lesson.examples[0].id for batch in epoch for draft in batch if draft.lesson]
         assert len(lessons) == len(set(lessons)) == 10
 
+    def test_beside_few_examples_there_is_still_so_much_of_both(self) -> None:
+        material = Material(
+            examples=EXAMPLES,
+            practice=[example(number, kind="practice") for number in range(100)],
+            lessons=[lesson(number) for number in range(100)],
+        )
+        epoch = draw_epoch(material, replace(RECIPE, practice_share=0.5, rehearsal_share=0.25, beside_least=30), 0)
+        assert sum(name.startswith("practice") for name in drawn(epoch)) == 30
+        assert sum(draft.lesson is not None for batch in epoch for draft in batch) == 30
+
+    def test_without_a_share_there_is_none_of_it(self) -> None:
+        material = Material(examples=EXAMPLES, practice=[example(1, kind="practice")], lessons=[lesson(1)])
+        epoch = draw_epoch(material, replace(RECIPE, practice_share=0.0, rehearsal_share=0.0, beside_least=30), 0)
+        assert not any(draft.lesson or "practice-1" in drawn([[draft]]) for batch in epoch for draft in batch)
+
     def test_all_of_a_small_set_is_taken_before_any_comes_twice(self) -> None:
         material = Material(examples=EXAMPLES, practice=[example(number, kind="practice") for number in range(15)])
-        epoch = draw_epoch(material, replace(RECIPE, practice_share=1.0), 0)
+        epoch = draw_epoch(material, replace(RECIPE, practice_share=1.0, beside_least=0), 0)
         counts = [drawn(epoch).count(f"practice-{number}") for number in range(15)]
         assert sum(counts) == 40
         assert max(counts) - min(counts) <= 1
