@@ -43,7 +43,8 @@ class Material:
     """All that is learned from."""
 
     examples: Sequence[Example]  #: of the dataset, all of them each epoch
-    practice: Sequence[Example] = ()  #: invented sentences, some of them each epoch
+    practice: Sequence[Example] = ()  #: invented sentences with medical terms, some of them each epoch
+    everyday: Sequence[Example] = ()  #: and without, as many
     lessons: Sequence[Lesson] = ()  #: speech to be rehearsed, some of it each epoch
 
 
@@ -110,7 +111,7 @@ def draw_epoch(material: Material, recipe: TrainingRecipe, epoch: int) -> list[l
     """
     chance = np.random.default_rng([recipe.seed, epoch])
     count = len(material.examples)
-    practice = _some(material.practice, _beside(recipe.practice_share, count, recipe), chance)
+    practice = _practice(material, _beside(recipe.practice_share, count, recipe), chance)
     lessons = _some(material.lessons, _beside(recipe.rehearsal_share, count, recipe), chance)
     drafts = _join([material.examples[place] for place in chance.permutation(count)], recipe, chance)
     drafts += [Draft(lesson=lesson, seconds=lesson.seconds) for lesson in lessons]
@@ -156,6 +157,12 @@ def make_batch(
         seconds=sum(row.seconds for row in rows),
         acoustic=not drafts[0].artificial and chance.random() < recipe.acoustic_share,
     )
+
+
+def _practice(material: Material, count: int, chance: np.random.Generator) -> list[Example]:
+    """So many invented sentences, half of them without a medical term: who hears only complaints writes a term for any sound."""
+    plain = count // 2 if material.practice and material.everyday else count if material.everyday else 0
+    return _some(material.practice, count - plain, chance) + _some(material.everyday, plain, chance)
 
 
 def _beside(share: float, count: int, recipe: TrainingRecipe) -> int:

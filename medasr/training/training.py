@@ -174,7 +174,7 @@ class _Training:
             lessons, written = self._lessons(model, notation)
             if written and _is_packed(model):
                 model = self._load()
-        material = Material(examples=self._task.examples, practice=self._task.practice, lessons=lessons)
+        material = self._material(lessons)
         members = [self._member_recipe(member) for member in range(self._recipe.members)]
         drawn = [[draw_epoch(material, recipe, epoch) for epoch in range(recipe.epochs)] for recipe in members]
         self._steps = sum(len(batches) for plans in drawn for batches in plans)
@@ -191,6 +191,15 @@ class _Training:
             if not self._at_last_member:
                 self._progress.ends.append(len(self._progress.losses))
                 self._progress.member, self._progress.epoch = self._progress.member + 1, 0
+
+    def _material(self, lessons: Sequence[Lesson]) -> Material:
+        with_terms = [bool(list(self._task.find_terms(one.text))) for one in self._task.practice]
+        return Material(
+            examples=self._task.examples,
+            practice=[one for one, found in zip(self._task.practice, with_terms, strict=True) if found],
+            everyday=[one for one, found in zip(self._task.practice, with_terms, strict=True) if not found],
+            lessons=lessons,
+        )
 
     def _member_recipe(self, member: int) -> TrainingRecipe:
         """The recipe with the seed of a member."""

@@ -73,6 +73,18 @@ class TestDrawing:
         assert sum(name.startswith("practice") for name in drawn(epoch)) == 30
         assert sum(draft.lesson is not None for batch in epoch for draft in batch) == 30
 
+    def test_half_of_the_practice_is_everyday_talk(self) -> None:
+        material = Material(
+            examples=EXAMPLES,
+            practice=[example(number, kind="practice") for number in range(100)],
+            everyday=[example(number, kind="everyday") for number in range(100)],
+        )
+        recipe = replace(RECIPE, practice_share=0.5, beside_least=0)
+        names = drawn(draw_epoch(material, recipe, 0))
+        assert [sum(name.startswith(kind) for name in names) for kind in ("practice", "everyday")] == [10, 10]
+        names = drawn(draw_epoch(replace(material, practice=()), recipe, 0))
+        assert sum(name.startswith("everyday") for name in names) == 20
+
     def test_without_a_share_there_is_none_of_it(self) -> None:
         material = Material(examples=EXAMPLES, practice=[example(1, kind="practice")], lessons=[lesson(1)])
         epoch = draw_epoch(material, replace(RECIPE, practice_share=0.0, rehearsal_share=0.0, beside_least=30), 0)
