@@ -74,6 +74,16 @@ class ModelVersion:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word as it was written, with the punctuation behind it; times count as those of the segment it stands in."""
+
+    start: float
+    end: float
+    text: str
+    confidence: float  #: geometric mean of the probabilities of its tokens
+
+
+@dataclass(frozen=True, kw_only=True)
 class HypothesisSegment:
     """One time-stamped piece of what the model wrote for one window; times count from the window's start."""
 
@@ -81,6 +91,7 @@ class HypothesisSegment:
     end: float
     text: str
     mean_log_probability: float  #: natural logarithm, mean over the segment's tokens
+    words: tuple[Word, ...] = ()  #: all of the text, in order; empty where they were not timed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +144,7 @@ class Segment:
     no_speech_probability: float
     compression_ratio: float
     concerns: tuple[str, ...] = ()  #: codes of the concerns that touch this segment
+    words: tuple[Word, ...] = ()  #: all of the text, in order; empty where they were not timed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +173,6 @@ class TermHit:
     segment: int  #: index of the segment in which the term begins
     position: int  #: offset of the first character in the transcript's text
     length: int  #: characters
-    start: float  #: seconds; interpolated within the segment until word times are known
+    start: float  #: seconds, of the first word; interpolated within the segment where words were not timed
     end: float
-    confidence: float  #: exp(mean log-probability) of the segment until word confidence is known
+    confidence: float  #: geometric mean of the probabilities of its words; of the segment where words were not timed

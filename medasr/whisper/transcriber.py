@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 from medasr.quality import compression_ratio
 from medasr.types import SAMPLE_RATE, Hypothesis, HypothesisSegment
+from medasr.whisper.alignment import align, words_of
 from medasr.whisper.beams import is_doubtful, likelier, search
 from medasr.whisper.context import context_seconds, encode
 from medasr.whisper.continuation import continued, is_sure, unheard_from
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from medasr.types import ModelVersion, Waveform
+    from medasr.whisper.alignment import Timing
+
+    #: A window's text → whether its words are to be timed.
+    WantsWords = Callable[[str], bool]
 
 
 #: How often what was passed over at the end of a window is decoded.
@@ -46,21 +52,28 @@ class Transcriber(Protocol):
         ...
 
 
-def load_transcriber(options: ModelOptions) -> Transcriber:
-    """Load the model described; raise ModelError as :func:`medasr.whisper.model.load_model` does."""
-    return WhisperTranscriber(load_model(options), options.language, options.beams)
+def load_transcriber(options: ModelOptions, wants_words: WantsWords = lambda _text: False) -> Transcriber:
+    """Load the model described; raise ModelError as :func:`medasr.whisper.model.load_model` does.
+
+    The words of a window are timed only where ``wants_words`` says so of its text.
+    """
+    return WhisperTranscriber(load_model(options), options.language, options.beams, wants_words)
 
 
 class WhisperTranscriber:
     """Whisper with timestamps; windows are filled up to 30 s, or to what the longest needs if the model was trained so."""
 
-    def __init__(self, model: LoadedModel, language: str, beams: int) -> None:
+    def __init__(
+        self, model: LoadedModel, language: str, beams: int, wants_words: WantsWords = lambda _text: False
+    ) -> None:
         """Given a loaded model, the ISO 639-1 code of the language spoken, and how many texts of a doubtful window are followed.
 
-        Raise ModelError for a language that the model does not know.
+        The words of a window are timed only where ``wants_words`` says so of its text: that costs another pass of the decoder. Raise
+        ModelError for a language that the model does not know.
         """
         self._model = model
         self._beams = beams
+        self._wants_words = wants_words
         config = model.network.config
         self._mel_bins = int(config.num_mel_bins)
         self._tokens = decoding_tokens(model.network.generation_config, language, int(config.max_target_positions))
@@ -77,14 +90,36 @@ class WhisperTranscriber:
 
     def transcribe(self, windows: Sequence[Waveform]) -> list[Hypothesis]:
         """See :meth:`Transcriber.transcribe`."""
-        decoded = self._decode(windows)
+        if not windows:
+            return []
+        decoded, encoded = self._decode(windows)
         open_places = list(range(len(windows)))
         for _ in range(_CONTINUATIONS):
             open_places = self._go_on(decoded, windows, open_places)
-        return [
-            hypothesis_of(result, self._tokens, len(window) / SAMPLE_RATE, self._to_text)
-            for window, result in zip(windows, decoded, strict=True)
-        ]
+        hypotheses = [self._hypothesis(*pair) for pair in zip(windows, decoded, strict=True)]
+        for place, timing in self._timed(hypotheses, windows, decoded, encoded):
+            hypotheses[place] = self._hypothesis(windows[place], decoded[place], timing)
+        return hypotheses
+
+    def _hypothesis(self, window: Waveform, decoded: DecodedWindow, timing: Timing | None = None) -> Hypothesis:
+        return hypothesis_of(decoded, self._tokens, len(window) / SAMPLE_RATE, self._to_text, timing)
+
+    def _timed(
+        self,
+        hypotheses: Sequence[Hypothesis],
+        windows: Sequence[Waveform],
+        decoded: Sequence[DecodedWindow],
+        encoded: torch.Tensor,
+    ) -> list[tuple[int, Timing | None]]:
+        """The places of the windows whose words are wanted, and when these were said."""
+        places = [place for place, hypothesis in enumerate(hypotheses) if self._wants_words(hypothesis.text)]
+        if not places:
+            return []
+        heard = [windows[place] for place in places]
+        written = [decoded[place] for place in places]
+        with self._computing(len(places)):
+            timings = align(self._model.network, encoded[places], heard, written, self._tokens)
+        return list(zip(places, timings, strict=True))
 
     def _go_on(self, decoded: list[DecodedWindow], windows: Sequence[Waveform], places: Sequence[int]) -> list[int]:
         """Decode what was passed over at the end of the windows in these places, in place; return where something was added."""
@@ -93,29 +128,36 @@ class WhisperTranscriber:
             start = unheard_from(decoded[place], self._tokens, len(windows[place]) / SAMPLE_RATE)
             if start is not None:
                 rests.append((place, start))
+        if not rests:
+            return []
         added = []
-        further = self._decode([windows[place][round(start * SAMPLE_RATE) :] for place, start in rests])
+        further, _ = self._decode([windows[place][round(start * SAMPLE_RATE) :] for place, start in rests])
         for (place, start), more in zip(rests, further, strict=True):
             if is_sure(more, self._tokens):
                 decoded[place] = continued(decoded[place], more, self._tokens, start)
                 added.append(place)
         return added
 
-    def _decode(self, windows: Sequence[Waveform]) -> list[DecodedWindow]:
-        if not windows:
-            return []
+    def _decode(self, windows: Sequence[Waveform]) -> tuple[list[DecodedWindow], torch.Tensor]:
+        """What is written for each window, and the encoded windows ``[windows, time, width]``."""
         model = self._model
         longest = max(len(window) for window in windows) / SAMPLE_RATE
         seconds = context_seconds(longest, model.shortest_context)
+        with self._computing(len(windows)):
+            features = log_mel(windows, self._mel_bins, model.device, seconds).to(model.compute_type)
+            encoded = encode(model.network, features)
+            return self._reconsider(decode(model.network, encoded, self._tokens), encoded), encoded
+
+    @contextmanager
+    def _computing(self, windows: int) -> Iterator[None]:
+        """Without gradients; raise MemoryError when so many windows do not fit."""
         try:
             with torch.inference_mode():
-                features = log_mel(windows, self._mel_bins, model.device, seconds).to(model.compute_type)
-                encoded = encode(model.network, features)
-                return self._reconsider(decode(model.network, encoded, self._tokens), encoded)
+                yield
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            raise MemoryError(f"a batch of {len(windows)} windows does not fit on {self.device}") from error
+            raise MemoryError(f"a batch of {windows} windows does not fit on {self.device}") from error
 
     def _reconsider(self, decoded: list[DecodedWindow], encoded: torch.Tensor) -> list[DecodedWindow]:
         """What is written for each window once other texts of the doubtful ones were looked at."""
@@ -130,24 +172,34 @@ class WhisperTranscriber:
 
     def _to_text(self, tokens: list[int]) -> str:
         text: str = self._model.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text.strip()
+        return text
 
 
 def hypothesis_of(
-    decoded: DecodedWindow, tokens: DecodingTokens, seconds: float, to_text: Callable[[list[int]], str]
+    decoded: DecodedWindow,
+    tokens: DecodingTokens,
+    seconds: float,
+    to_text: Callable[[list[int]], str],
+    timing: Timing | None = None,
 ) -> Hypothesis:
-    """Given a window's tokens, the window's length and the tokenizer's way back to text, return what the model wrote.
+    """Given a window's tokens, its length, the tokenizer's way back to text, and when the tokens were said, return what the model wrote.
 
     Times lie within the window. The mean log-probability is that of the text and its end: how sure the model is of a timestamp says
     nothing about the words.
     """
     segments: list[HypothesisSegment] = []
     values: list[float] = []
-    for start, end, text in _pieces(decoded, tokens.timestamp_begin, seconds):
-        piece_values = [value for _, value in text]
-        written = to_text([token for token, _ in text])
-        mean = sum(piece_values) / len(piece_values)
-        segments.append(HypothesisSegment(start=start, end=end, text=written, mean_log_probability=mean))
+    for start, end, places in _pieces(decoded, tokens.timestamp_begin, seconds):
+        piece_values = [decoded.log_probabilities[place] for place in places]
+        segments.append(
+            HypothesisSegment(
+                start=start,
+                end=end,
+                text=to_text([decoded.tokens[place] for place in places]).strip(),
+                mean_log_probability=sum(piece_values) / len(piece_values),
+                words=words_of(places, decoded, timing, to_text) if timing else (),
+            )
+        )
         values += piece_values
     if decoded.end_log_probability is not None:
         values.append(decoded.end_log_probability)
@@ -162,15 +214,13 @@ def hypothesis_of(
     )
 
 
-def _pieces(
-    decoded: DecodedWindow, timestamp_begin: int, seconds: float
-) -> Iterator[tuple[float, float, list[tuple[int, float]]]]:
-    """Start, end and text tokens, each with its log-probability, of what stands between timestamps; the last may end with the window."""
+def _pieces(decoded: DecodedWindow, timestamp_begin: int, seconds: float) -> Iterator[tuple[float, float, list[int]]]:
+    """Start, end and the places of the text tokens of what stands between timestamps; the last may end with the window."""
     start = 0.0
-    text: list[tuple[int, float]] = []
-    for token, value in zip(decoded.tokens, decoded.log_probabilities, strict=True):
+    text: list[int] = []
+    for place, token in enumerate(decoded.tokens):
         if token < timestamp_begin:
-            text.append((token, value))
+            text.append(place)
             continue
         time = min((token - timestamp_begin) * TIMESTAMP_SECONDS, seconds)
         if text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from medasr.types import Hypothesis
+from medasr.whisper.alignment import Timing
 from medasr.whisper.decoding import DecodedWindow, DecodingTokens
 from medasr.whisper.transcriber import hypothesis_of
 
@@ -75,3 +76,22 @@ def test_nothing_written_is_no_text() -> None:
     hypothesis = written(at(0), at(5))
     assert (hypothesis.text, hypothesis.segments, hypothesis.compression_ratio) == ("", (), 0.0)
     assert written().mean_log_probability == -0.1
+
+
+def test_each_segment_has_its_words_with_their_own_times_if_they_were_timed() -> None:
+    decoded = DecodedWindow(
+        tokens=(at(0.2), 1, 2, at(1), at(1), 3, at(1.9)),
+        log_probabilities=(-0.1,) * 7,
+        end_log_probability=-0.1,
+        no_speech_probability=0.0,
+    )
+    timing = Timing(seconds=1.99, firsts=tuple(range(0, 80, 10)), quiet=(False,) * 80)
+    segments = hypothesis_of(
+        decoded, TOKENS, 1.99, lambda text: "".join(f" w{token}" for token in text), timing
+    ).segments
+    assert [[(word.start, word.end, word.text) for word in segment.words] for segment in segments] == [
+        [(0.2, 0.4, "w1"), (0.4, 0.6, "w2")],
+        [(1.0, 1.2, "w3")],
+    ]
+    assert [segment.text for segment in segments] == ["w1 w2", "w3"]
+    assert not any(segment.words for segment in written(at(0), 1, at(3)).segments)
