@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from medasr.quality import ConcernCode, has_words, judge_window, verdict_on
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from medasr.quality import QualityThresholds
-    from medasr.types import Concern, Hypothesis, SpeechSpan
+    from medasr.types import Concern, Hypothesis, SpeechSpan, Word
 
 
 def assemble(
@@ -55,9 +56,15 @@ def _segments(
             mean_log_probability=segment.mean_log_probability,
             no_speech_probability=hypothesis.no_speech_probability,
             compression_ratio=hypothesis.compression_ratio,
+            words=tuple(_moved(word, window) for word in segment.words),
             concerns=tuple(
                 dict.fromkeys(
                     str(concern.code) for concern in concerns if concern.start <= start and end <= concern.end
                 )
             ),
         )
+
+
+def _moved(word: Word, window: SpeechSpan) -> Word:
+    """A word of a window with times from the recording's start."""
+    return replace(word, start=window.start + word.start, end=min(window.start + word.end, window.end))

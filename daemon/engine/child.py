@@ -35,13 +35,14 @@ from daemon.engine.protocol import (
     decode_request,
     encode_reply,
 )
-from medasr.errors import EngineError, ModelError
+from medasr.errors import ConfigurationError, EngineError, ModelError
 from medasr.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
+    from medasr.lexicon import Lexicon
     from medasr.types import Hypothesis, SpeechSpan, Transcript, Waveform
 
 #: Exit status after an error nobody expected, and after weights that cannot be used.
@@ -54,6 +55,7 @@ _READ_BYTES = 65536
 
 def load_recognizer(options: EngineOptions) -> Recognizer:
     """Load detector and weights; raise ModelError when the weights are missing, altered, unsafe or of the wrong kind."""
+    from medasr.lexicon import find
     from medasr.packs import locate
     from medasr.quality import QualityThresholds
     from medasr.recognition import assemble
@@ -65,6 +67,7 @@ def load_recognizer(options: EngineOptions) -> Recognizer:
     adapter = Path(model.adapter) if model.adapter else None
     if adapter is not None and (adapter / MANIFEST_FILE).is_file():
         require_base(verify_adapter(adapter), installed.weights_sha256)
+    lexicon = _lexicon(options.lexicon)
 
     # Not before: torch takes seconds to import, half a minute on a busy machine, and what was altered is refused without it.
     from medasr.whisper.model import ModelOptions
@@ -82,7 +85,8 @@ def load_recognizer(options: EngineOptions) -> Recognizer:
             language=model.language,
             beams=model.beams,
             threads=model.threads,
-        )
+        ),
+        wants_words=lambda text: bool(find(lexicon, text)),
     )
     speech_options = SpeechOptions(**options.speech.model_dump())
     detector = SpeechDetector(speech_options)
@@ -98,6 +102,16 @@ def load_recognizer(options: EngineOptions) -> Recognizer:
         return assemble(windows, hypotheses, speech, model.language, thresholds)
 
     return Recognizer(transcriber=transcriber, plan=plan, assemble=finish)
+
+
+def _lexicon(extra: Sequence[Path]) -> Lexicon:
+    """What is timed word by word: ours alone if a file of the user's has been damaged since the daemon read it."""
+    from medasr.lexicon import load_lexicon
+
+    try:
+        return load_lexicon(extra)
+    except ConfigurationError:
+        return load_lexicon()
 
 
 def main(load: Callable[[EngineOptions], Recognizer] = load_recognizer) -> NoReturn:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _LENGTH = struct.Struct(">I")
 
-#: The longest message either side believes in: the transcript of a 12 h recording takes about a tenth of it.
+#: The longest message either side believes in: the transcript of a 12 h recording takes about a third of it.
 MAX_FRAME_BYTES = 64 * 2**20
 
 
@@ -48,6 +48,7 @@ class EngineOptions:
     model: Model
     speech: Speech
     quality: Quality
+    lexicon: tuple[Path, ...] = ()  #: files read after ours: what stands in them is timed word by word
     load_seconds: float  #: limit for loading the weights
     hang_seconds: float  #: limit between two signs of progress while there is work
     frame: Literal["options"] = "options"
@@ -189,6 +190,7 @@ def engine_options(config: Config, name: str = SERVING) -> EngineOptions:
         model=resolve(config, name),
         speech=config.speech,
         quality=config.quality,
+        lexicon=config.lexicon.extra,
         load_seconds=config.engine.load_seconds,
         hang_seconds=config.engine.hang_seconds,
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 from medasr.lexicon.file import Term, read_terms
 from medasr.lexicon.index import TermIndex, build_index, find_words
 from medasr.lexicon.words import split_runs
-from medasr.types import Segment, TermHit
+from medasr.types import Segment, TermHit, Word
 
 SHIPPED = Path(__file__).parents[1] / "data" / "lexicon.csv"
 
@@ -85,8 +85,9 @@ def find_terms(lexicon: Lexicon, segments: Sequence[Segment], text: str) -> list
         text: the transcript's text: the segments' texts joined by single spaces.
 
     Returns:
-        The hits in the order of the text. A hit belongs to the segment in which it begins and has that segment's confidence; its
-        times, in seconds, are interpolated by characters within the segments in which it begins and ends.
+        The hits in the order of the text. A hit belongs to the segment in which it begins. Its times, in seconds, and its confidence are
+        those of its words; where a segment's words were not timed, the times are interpolated by characters within the segment, and the
+        confidence is that of the segment in which it begins.
 
     Raises:
         ValueError: ``text`` is not the text of ``segments``.
@@ -100,6 +101,7 @@ def find_terms(lexicon: Lexicon, segments: Sequence[Segment], text: str) -> list
         first = bisect_right(offsets, match.position) - 1
         last = bisect_right(offsets, end - 1) - 1
         segment = segments[first]
+        words = _words(segments[first : last + 1], match.position - offsets[first], end - offsets[first])
         hits.append(
             TermHit(
                 term=match.term,
@@ -108,12 +110,32 @@ def find_terms(lexicon: Lexicon, segments: Sequence[Segment], text: str) -> list
                 segment=segment.index,
                 position=match.position,
                 length=match.length,
-                start=_time_at(segment, match.position - offsets[first]),
-                end=_time_at(segments[last], end - offsets[last]),
-                confidence=math.exp(min(segment.mean_log_probability, 0.0)),
+                start=words[0].start if words else _time_at(segment, match.position - offsets[first]),
+                end=words[-1].end if words else _time_at(segments[last], end - offsets[last]),
+                confidence=_confidence(words) if words else math.exp(min(segment.mean_log_probability, 0.0)),
             )
         )
     return hits
+
+
+def _words(segments: Sequence[Segment], first: int, end: int) -> list[Word]:
+    """The words between two places of neighbouring segments' joined text; none where a segment has other words, or none."""
+    if not all(segment.words for segment in segments):
+        return []
+    text = " ".join(segment.text for segment in segments)
+    found, place = [], 0
+    for word in (word for segment in segments for word in segment.words):
+        start = text.find(word.text, place)
+        if start < 0:
+            return []
+        place = start + len(word.text)
+        if start < end and first < place:
+            found.append(word)
+    return found
+
+
+def _confidence(words: Sequence[Word]) -> float:
+    return min(1.0, math.prod(word.confidence for word in words) ** (1 / len(words)))
 
 
 def _time_at(segment: Segment, offset: int) -> float:

@@ -73,6 +73,8 @@ def test_the_child_writes_what_the_library_writes(tiny_whisper: Path, tmp_path: 
     assert results["spoken"].version.base_id == "whisper-tiny.en"
     assert results["spoken"].version.precision == "fp32"
     assert "high blood pressure" in results["spoken"].transcript.text
+    timed = [word.text for segment in results["spoken"].transcript.segments for word in segment.words]
+    assert "blood" in timed
     assert results["silent"].transcript.verdict.kind is VerdictKind.NO_SPEECH
 
 
@@ -83,6 +85,11 @@ def test_weights_that_are_not_installed_stop_the_host_with_the_remedy(tmp_path: 
     with pytest.raises(ModelError, match=r"medasrd models pull whisper-tiny\.en"):
         while host.in_flight:
             host.poll(1.0)
+
+
+def test_a_lexicon_that_was_lost_since_the_start_does_not_stop_the_child(tiny_whisper: Path, tmp_path: Path) -> None:
+    recognizer = load_recognizer(replace(options_for(tiny_whisper), lexicon=(tmp_path / "lost.csv",)))
+    assert recognizer.transcriber.version.base_id == "whisper-tiny.en"
 
 
 @pytest.mark.parametrize("harm", ["altered", "for another base"])

@@ -38,9 +38,9 @@ from daemon.engine.protocol import (
     frame,
 )
 from daemon.registry.serving import resolve
-from daemon.sections import Model, Quality, Speech
+from daemon.sections import LexiconOptions, Model, Quality, Speech
 from medasr.errors import EngineError
-from medasr.types import Concern, ModelVersion, Segment, SpeechSpan, Transcript, Verdict, VerdictKind
+from medasr.types import Concern, ModelVersion, Segment, SpeechSpan, Transcript, Verdict, VerdictKind, Word
 
 VERSION = ModelVersion(
     base_id="whisper-base", base_revision="1.0.0", base_sha256="a" * 64, adapter_sha256=None, precision="fp32"
@@ -58,6 +58,10 @@ TRANSCRIPT = Transcript(
             no_speech_probability=0.01,
             compression_ratio=0.9,
             concerns=("LOW_CONFIDENCE",),
+            words=(
+                Word(start=0.5, end=0.8, text="Take", confidence=1.0),
+                Word(start=0.8, end=1.1, text="5 µg", confidence=0.75),
+            ),
         ),
     ),
     speech=(SpeechSpan(start=0.4, end=2.1),),
@@ -116,12 +120,13 @@ def test_a_transcript_keeps_its_types_its_letters_and_its_infinities() -> None:
 
 
 def test_the_configuration_says_everything_the_child_has_to_know() -> None:
-    config = Config()
+    config = Config(lexicon=LexiconOptions(extra=(Path("/etc/medasr/terms.csv"),)))
 
     options = engine_options(config)
 
     assert options.models == config.paths.models
     assert (options.model, options.speech, options.quality) == (resolve(config), config.speech, config.quality)
+    assert options.lexicon == config.lexicon.extra
     assert (options.load_seconds, options.hang_seconds) == (config.engine.load_seconds, config.engine.hang_seconds)
 
 

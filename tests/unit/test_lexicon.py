@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from medasr.lexicon import Lexicon, find, find_terms, load_lexicon
-from medasr.types import Segment
+from medasr.types import Segment, Word
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +261,44 @@ def test_segments_without_text_are_passed_over(lexicon):
 def test_confidence_never_exceeds_one(lexicon):
     (hit,) = find_terms(lexicon, [segment(0, 0.0, 1.0, "fever", 0.2)], "fever")
     assert hit.confidence == 1.0
+
+
+def timed(one: Segment, *confidences: float) -> Segment:
+    """A segment whose words were timed: each is said for 0.4 s, and begins half a second after the one before."""
+    words = [
+        Word(start=one.start + place / 2, end=one.start + place / 2 + 0.4, text=text, confidence=confidence)
+        for place, (text, confidence) in enumerate(zip(one.text.split(), confidences, strict=True))
+    ]
+    return replace(one, words=tuple(words))
+
+
+def test_where_words_were_timed_a_hit_has_their_times_and_confidence(lexicon):
+    said = timed(segment(0, 10.0, 20.0, "Pain? No chest pain, no fever.", -2.0), 0.5, 0.5, 0.9, 0.4, 0.5, 0.8)
+    pain, chest_pain, fever = find_terms(lexicon, [said], said.text)
+    assert (pain.start, pain.end, pain.confidence) == (10.0, 10.4, 0.5)
+    assert (chest_pain.surface, chest_pain.start, chest_pain.end) == ("chest pain", 11.0, 11.9)
+    assert chest_pain.confidence == pytest.approx(0.6)
+    assert (fever.start, fever.end, fever.confidence) == (12.5, 12.9, 0.8)
+
+
+def test_a_hit_may_end_with_a_word_of_another_segment(lexicon):
+    segments = [timed(segment(0, 0.0, 2.0, "I have knee"), 1, 1, 0.9), timed(segment(1, 5.0, 6.0, "pain now"), 0.4, 1)]
+    (hit,) = find_terms(lexicon, segments, "I have knee pain now")
+    assert (hit.start, hit.end, hit.confidence) == (1.0, 5.4, pytest.approx(0.6))
+
+
+def test_part_of_a_word_has_the_times_of_the_whole(lexicon):
+    said = timed(segment(0, 0.0, 2.0, "A fever/cough"), 1, 0.7)
+    assert [(hit.surface, hit.start, hit.end) for hit in find_terms(lexicon, [said], said.text)] == [
+        ("fever", 0.5, 0.9),
+        ("cough", 0.5, 0.9),
+    ]
+
+
+def test_where_the_words_of_one_segment_were_not_timed_times_are_interpolated(lexicon):
+    segments = [timed(segment(0, 0.0, 1.0, "I have knee"), 1, 1, 1), segment(1, 5.0, 6.0, "pain now", -2.0)]
+    (hit,) = find_terms(lexicon, segments, "I have knee pain now")
+    assert (hit.start, hit.end) == (pytest.approx(7 / 11), pytest.approx(5.5))
 
 
 def test_no_segments_have_no_terms(lexicon):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from medasr.quality import QualityThresholds
 from medasr.recognition import assemble
-from medasr.types import Hypothesis, HypothesisSegment, SpeechSpan, Transcript, VerdictKind
+from medasr.types import Hypothesis, HypothesisSegment, SpeechSpan, Transcript, VerdictKind, Word
 
 WINDOWS = [SpeechSpan(start=1.0, end=5.0), SpeechSpan(start=20.0, end=28.0)]
 
@@ -65,6 +67,21 @@ def test_a_segment_carries_the_concerns_that_touch_it() -> None:
     transcript = transcribed(FIRST, hypothesis(piece(0.0, 3.5, "My back hurts."), guess))
     assert [segment.concerns for segment in transcript.segments] == [(), (), ("LOW_CONFIDENCE",)]
     assert transcript.verdict.kind is VerdictKind.NEEDS_REVIEW
+
+
+def test_words_get_times_of_the_recording_and_end_with_their_window() -> None:
+    words = tuple(
+        Word(start=start, end=end, text=text, confidence=0.9)
+        for start, end, text in ((0.2, 0.6, "My"), (0.6, 1.0, "back"), (7.9, 8.01, "hurts."))
+    )
+    timed = replace(piece(0.0, 8.0, "My back hurts."), words=words)
+    transcript = transcribed(FIRST, hypothesis(timed))
+    assert [segment.words == () for segment in transcript.segments] == [True, False]
+    assert [(word.start, word.end) for word in transcript.segments[1].words] == [
+        (20.2, 20.6),
+        (20.6, 21.0),
+        (27.9, 28.0),
+    ]
 
 
 def test_a_missing_hypothesis_is_a_mistake_of_the_caller() -> None:
