@@ -78,8 +78,8 @@ WINDOWS = (
 PAUSES = (0.6, 1.3, 0.9, 1.6)
 
 
-def composed(phrases: Sequence[Phrase]) -> tuple[Waveform, list[tuple[float, float]]]:
-    """The phrases one after the other in a quiet room, with pauses before and after; and when each begins and ends, seconds."""
+def composed(phrases: Sequence[Phrase], noise: float = 3e-4) -> tuple[Waveform, list[tuple[float, float]]]:
+    """The phrases one after the other in noise of that level, with pauses between; and when each begins and ends, seconds."""
     parts, times, now = [], [], 0.0
     for one, pause in zip(phrases, PAUSES, strict=False):
         spoken = sample(one.sample)[0][round(one.start * SAMPLE_RATE) : round(one.end * SAMPLE_RATE)]
@@ -87,7 +87,7 @@ def composed(phrases: Sequence[Phrase]) -> tuple[Waveform, list[tuple[float, flo
         times.append((now + pause, now + pause + one.end - one.start))
         now = times[-1][1]
     whole = np.concatenate([*parts, np.zeros(SAMPLE_RATE // 2, np.float32)])
-    room = np.random.default_rng(7).normal(scale=3e-4, size=len(whole))
+    room = np.random.default_rng(7).normal(scale=noise, size=len(whole))
     return (whole + room).astype(np.float32), times
 
 
@@ -125,6 +125,17 @@ def test_words_are_where_they_were_put(hypotheses: list[Hypothesis]) -> None:
     assert np.median(np.abs(starts)) < 0.15
     assert np.median(np.abs(ends)) < 0.15
     assert np.isfinite(starts + ends).mean() > 0.8
+
+
+def test_they_are_also_found_where_no_pause_is_quiet(model: LoadedModel) -> None:
+    windows = [composed(phrases, noise=0.005)[0] for phrases in WINDOWS]
+    found = WhisperTranscriber(model, "en", 1, lambda _text: True).transcribe(windows)
+    starts = [
+        nearest(words_of(hypothesis), one.first, start, "start")
+        for phrases, hypothesis in zip(WINDOWS, found, strict=True)
+        for one, (start, _) in zip(phrases, composed(phrases)[1], strict=True)
+    ]
+    assert np.median(np.abs(starts)) < 0.15
 
 
 def test_words_follow_each_other_within_the_window_and_are_its_text(hypotheses: list[Hypothesis]) -> None:
