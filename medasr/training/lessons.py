@@ -72,9 +72,10 @@ def write_lessons(
         with torch.inference_mode():
             waveforms = [_waveform(one) for one in part]
             features = log_mel(waveforms, notation.mel_bins, model.device, WINDOW_SECONDS).to(model.compute_type)
-            decoded = decode(model.network, encode(model.network, features), notation.tokens)
+            encoded = encode(model.network, features)
+            decoded = decode(model.network, encoded, notation.tokens)
             sequences = [[*notation.tokens.prefix, *one.tokens, notation.tokens.end] for one in decoded]
-            likely, probabilities = _judge(model, features, sequences, notation)
+            likely, probabilities = _judge(model, encoded, sequences, notation)
         for row, (group, written) in enumerate(zip(part, decoded, strict=True)):
             if not written.truncated and written.tokens:
                 count = len(written.tokens) + 1
@@ -152,7 +153,7 @@ def _waveform(group: Sequence[Example]) -> Waveform:
 
 
 def _judge(
-    model: LoadedModel, features: torch.Tensor, sequences: Sequence[Sequence[int]], notation: Notation
+    model: LoadedModel, encoded: torch.Tensor, sequences: Sequence[Sequence[int]], notation: Notation
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The likeliest tokens at each place behind the prefix, with the base's probabilities, when it is given its own text."""
     longest = max(map(len, sequences)) - 1
@@ -160,7 +161,7 @@ def _judge(
     for row, sequence in enumerate(sequences):
         inputs[row, : len(sequence) - 1] = torch.tensor(sequence[:-1])
     hidden = model.network.model.decoder(
-        input_ids=inputs, encoder_hidden_states=encode(model.network, features), use_cache=False
+        input_ids=inputs, encoder_hidden_states=encoded, use_cache=False
     ).last_hidden_state
     written = model.network.proj_out(hidden[:, notation.given - 1 :]).float()
     values, likely = written.softmax(dim=-1).topk(KEPT, dim=-1)

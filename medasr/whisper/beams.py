@@ -42,12 +42,8 @@ def likelier(decoded: DecodedWindow, searched: DecodedWindow, tokens: DecodingTo
 
 
 def _values(decoded: DecodedWindow, tokens: DecodingTokens) -> list[float]:
-    """The log-probabilities of words and end; times say nothing about the words."""
-    values = [
-        value
-        for token, value in zip(decoded.tokens, decoded.log_probabilities, strict=True)
-        if token < tokens.timestamp_begin
-    ]
+    """The log-probabilities of words and end."""
+    values = decoded.words(tokens)
     return values if decoded.end_log_probability is None else [*values, decoded.end_log_probability]
 
 

@@ -33,11 +33,7 @@ def unheard_from(decoded: DecodedWindow, tokens: DecodingTokens, seconds: float)
 
 def is_sure(decoded: DecodedWindow, tokens: DecodingTokens) -> bool:
     """Whether there is text, and no doubt about it."""
-    values = [
-        value
-        for token, value in zip(decoded.tokens, decoded.log_probabilities, strict=True)
-        if token < tokens.timestamp_begin
-    ]
+    values = decoded.words(tokens)
     return (
         bool(values)
         and not decoded.truncated

@@ -57,6 +57,11 @@ class DecodedWindow:
         """Whether the token limit came before the end of the text."""
         return self.end_log_probability is None
 
+    def words(self, tokens: DecodingTokens) -> list[float]:
+        """The natural log-probabilities of what is no time: how sure the model is of a time says nothing about the words."""
+        pairs = zip(self.tokens, self.log_probabilities, strict=True)
+        return [value for token, value in pairs if token < tokens.timestamp_begin]
+
 
 def decoding_tokens(generation: Any, language: str, max_positions: int) -> DecodingTokens:
     """Read the special tokens from a model's generation config.

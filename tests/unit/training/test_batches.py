@@ -35,6 +35,11 @@ def lesson(number: int) -> Lesson:
 
 
 EXAMPLES = [example(number, 1.0 + number % 9) for number in range(40)]
+WITH_BOTH = Material(
+    examples=EXAMPLES,
+    practice=[example(number, kind="practice") for number in range(100)],
+    lessons=[lesson(number) for number in range(100)],
+)
 
 
 def drawn(epoch: list[list[Draft]]) -> list[str]:
@@ -53,23 +58,13 @@ class TestDrawing:
         assert draw_epoch(material, RECIPE, 1) != draw_epoch(material, replace(RECIPE, seed=1), 1)
 
     def test_practice_and_rehearsal_come_in_their_shares(self) -> None:
-        material = Material(
-            examples=EXAMPLES,
-            practice=[example(number, kind="practice") for number in range(100)],
-            lessons=[lesson(number) for number in range(100)],
-        )
-        epoch = draw_epoch(material, replace(RECIPE, practice_share=0.5, rehearsal_share=0.25, beside_least=0), 0)
+        epoch = draw_epoch(WITH_BOTH, replace(RECIPE, practice_share=0.5, rehearsal_share=0.25, beside_least=0), 0)
         assert sum(name.startswith("practice") for name in drawn(epoch)) == 20
         lessons = [draft.lesson.examples[0].id for batch in epoch for draft in batch if draft.lesson]
         assert len(lessons) == len(set(lessons)) == 10
 
     def test_beside_few_examples_there_is_still_so_much_of_both(self) -> None:
-        material = Material(
-            examples=EXAMPLES,
-            practice=[example(number, kind="practice") for number in range(100)],
-            lessons=[lesson(number) for number in range(100)],
-        )
-        epoch = draw_epoch(material, replace(RECIPE, practice_share=0.5, rehearsal_share=0.25, beside_least=30), 0)
+        epoch = draw_epoch(WITH_BOTH, replace(RECIPE, practice_share=0.5, rehearsal_share=0.25, beside_least=30), 0)
         assert sum(name.startswith("practice") for name in drawn(epoch)) == 30
         assert sum(draft.lesson is not None for batch in epoch for draft in batch) == 30
 
