@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from daemon.store import audit, recordings
 from daemon.store.schema import Job
-from daemon.store.states import ENDED, IN_WORK, WAITING, JobState
+from daemon.store.states import ENDED, IN_WORK, WAITING, JobState, Priority
 from medasr.errors import FatalError, Reason
 
 #: The longest wait between two attempts.
@@ -20,20 +20,21 @@ LONGEST_WAIT = timedelta(hours=1)
 _JOB_DIGITS = 6
 
 
-def next_waiting(session: Session, *, now: datetime) -> Job | None:
-    """Return the job that has waited longest among those that may start now, with its recording.
+def next_waiting(session: Session, *, now: datetime, least: Priority = Priority.ORDINARY) -> Job | None:
+    """Return the job that has waited longest among the most urgent of those that may start now, with its recording.
 
+    ``least``: only those of this priority or a higher one.
     One that has to wait longer than :data:`LONGEST_WAIT` was put there by a clock that has been set back since: it may start.
     """
     candidates = []
     for state in WAITING:
-        query = select(Job).options(joinedload(Job.recording)).where(Job.state == state)
+        query = select(Job).options(joinedload(Job.recording)).where(Job.state == state, Job.priority <= least)
         if state is JobState.RETRY:
             query = query.where(or_(Job.not_before <= now, Job.not_before > now + LONGEST_WAIT))
-        job = session.scalar(query.order_by(Job.not_before, Job.id).limit(1))
+        job = session.scalar(query.order_by(Job.priority, Job.not_before, Job.id).limit(1))
         if job is not None:
             candidates.append(job)
-    return min(candidates, key=lambda job: (job.not_before, job.id), default=None)
+    return min(candidates, key=lambda job: (job.priority, job.not_before, job.id), default=None)
 
 
 def claim(session: Session, job_id: int, *, owner: str, lease: timedelta, now: datetime) -> Job | None:
@@ -128,7 +129,10 @@ def retry(session: Session, job_id: int, *, actor: str, now: datetime) -> None:
 
 
 def again(session: Session, recording_id: str, *, actor: str, now: datetime) -> None:
-    """A person wants a transcribed recording transcribed again, by what serves now: a new job, as if it had just come."""
+    """A person wants a transcribed recording transcribed again, by what serves now: a new job, as if it had just come.
+
+    It is not urgent, whatever the recording was: that has a transcript, and those that wait have none.
+    """
     job = Job(
         recording_id=recording_id,
         state=JobState.RECEIVED,
@@ -143,9 +147,9 @@ def again(session: Session, recording_id: str, *, actor: str, now: datetime) -> 
 
 
 def undelivered(session: Session, *, limit: int) -> Sequence[Job]:
-    """Return ended jobs whose files are not yet in outbox or quarantine, oldest first, with their recordings."""
+    """Return ended jobs whose files are not yet in outbox or quarantine, urgent ones first, then the oldest."""
     query = select(Job).options(joinedload(Job.recording)).where(Job.delivered_at.is_(None), Job.state.in_(ENDED))
-    return session.scalars(query.order_by(Job.id).limit(limit)).all()
+    return session.scalars(query.order_by(Job.priority, Job.id).limit(limit)).all()
 
 
 def delivered(session: Session, job_id: int, *, output_name: str, now: datetime) -> bool:

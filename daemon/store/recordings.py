@@ -8,12 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
 from daemon.store import audit
 from daemon.store.schema import Arrival, AudioFactsRow, Job, Recording
-from daemon.store.states import JobState
+from daemon.store.states import IN_WORK, WAITING, JobState, Priority
 from medasr.errors import FatalError
 from medasr.types import AudioFacts
 
@@ -37,6 +37,7 @@ class Copy:
     mtime_ns: int
     sidecar: dict[str, Any] | None = None
     warning: str | None = None
+    urgent: bool = False  #: from the urgent folder
 
 
 class Reception(StrEnum):
@@ -62,6 +63,8 @@ def _receive(session: Session, copy: Copy, now: datetime) -> Reception:
         return Reception.NEW
     if known.sidecar is None:
         known.sidecar = copy.sidecar  # metadata that came late must not go with the file beside it
+    if copy.urgent:
+        _hasten(session, known.id, now)
     if _already_arrived(session, copy, known.id):
         return Reception.REPEATED
     session.add(_arrival(copy, known.id, now, duplicate=True))
@@ -92,9 +95,29 @@ def _enter(session: Session, copy: Copy, now: datetime) -> None:
     session.flush()
     session.add(_arrival(copy, copy.id, now, duplicate=False))
     session.add(
-        Job(recording_id=copy.id, state=JobState.RECEIVED, attempts=0, not_before=now, created_at=now, updated_at=now)
+        Job(
+            recording_id=copy.id,
+            state=JobState.RECEIVED,
+            priority=Priority.URGENT if copy.urgent else Priority.ORDINARY,
+            attempts=0,
+            not_before=now,
+            created_at=now,
+            updated_at=now,
+        )
     )
     audit.record(session, now=now, actor="daemon", action="received", recording_id=copy.id, size=copy.size)
+
+
+def _hasten(session: Session, recording_id: str, now: datetime) -> None:
+    """The same bytes came again through the urgent folder: the job becomes urgent, unless it has ended."""
+    query = update(Job).where(
+        Job.recording_id == recording_id,
+        Job.state.in_((*WAITING, *IN_WORK)),
+        Job.priority > Priority.URGENT,
+    )
+    changed = session.execute(query.values(priority=Priority.URGENT))
+    if isinstance(changed, CursorResult) and changed.rowcount:
+        audit.record(session, now=now, actor="daemon", action="urgent", recording_id=recording_id)
 
 
 def _arrival(copy: Copy, recording_id: str, now: datetime, *, duplicate: bool) -> Arrival:

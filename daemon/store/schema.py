@@ -29,7 +29,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from daemon.store.base import Base, one_of
 from daemon.store.learning_schema import AdapterRow, AliasRow, GateVerdictRow, LearningRunRow
-from daemon.store.states import IN_WORK, WAITING, JobState
+from daemon.store.states import IN_WORK, WAITING, JobState, Priority
 
 __all__ = [
     "AdapterRow",
@@ -118,6 +118,7 @@ class Job(Base):
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint(one_of("state", JobState), name="job_state"),
+        CheckConstraint(f"priority IN ({', '.join(str(int(p)) for p in Priority)})", name="job_priority"),
         CheckConstraint("(state = 'quarantined') = (reason IS NOT NULL)", name="quarantine_has_reason"),
         CheckConstraint(f"({one_of('state', IN_WORK)}) = (lease_owner IS NOT NULL)", name="work_has_lease"),
         Index(
@@ -126,13 +127,14 @@ class Job(Base):
             unique=True,
             sqlite_where=text(f"state IN ({', '.join(repr(str(s)) for s in (*WAITING, *IN_WORK))})"),
         ),
-        Index("jobs_by_state", "state", "not_before", "id"),
-        Index("jobs_undelivered", "state", "id", sqlite_where=text("delivered_at IS NULL")),
+        Index("jobs_by_state", "state", "priority", "not_before", "id"),
+        Index("jobs_undelivered", "state", "priority", "id", sqlite_where=text("delivered_at IS NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), index=True)
     state: Mapped[JobState] = mapped_column(Text)
+    priority: Mapped[int] = mapped_column(default=Priority.ORDINARY)
     attempts: Mapped[int] = mapped_column(default=0)  #: counted before the work, so that a crash counts
     not_before: Mapped[datetime]  #: earliest next attempt
     lease_owner: Mapped[str | None]  #: boot id and process of the worker that holds the job

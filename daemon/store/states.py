@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 
 from medasr.errors import StoreError
 
 #: The Alembic revision this program expects; a test holds it against ``migrations/versions``.
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 
 
 class JobState(StrEnum):
@@ -24,6 +24,13 @@ class JobState(StrEnum):
     NEEDS_REVIEW = "needs_review"  # transcribed, but a person should look
     NO_SPEECH = "no_speech"  # nobody speaks; the transcript is empty
     QUARANTINED = "quarantined"  # cannot be transcribed; the reason says why → received, when a person releases it
+
+
+class Priority(IntEnum):
+    """Which of the waiting jobs comes first: the lower number, then the earlier arrival."""
+
+    URGENT = 0  # from the urgent folder of the inbox
+    ORDINARY = 1
 
 
 #: States in which a worker holds the job under a lease.
@@ -41,6 +48,17 @@ def read_only_uri(database: Path) -> str:
 
 def job_counts(database: Path) -> dict[JobState, int]:
     """Given the database's path, return how many jobs are in each state. Raise StoreError when it is missing or outdated."""
+    rows = _counted(database, "SELECT state, count(*) FROM jobs GROUP BY state")
+    return {state: rows.get(state, 0) for state in JobState}
+
+
+def urgent_jobs(database: Path) -> int:
+    """Given the database's path, return how many urgent jobs wait or are in work. Raise StoreError as :func:`job_counts` does."""
+    rows = _counted(database, "SELECT state, count(*) FROM jobs WHERE priority = ? GROUP BY state", Priority.URGENT)
+    return sum(rows.get(state, 0) for state in (*WAITING, *IN_WORK))
+
+
+def _counted(database: Path, query: str, *values: int) -> dict[str, int]:
     if not database.is_file():
         raise StoreError(
             f"{database} does not exist; `medasrd db upgrade` makes it (the daemon does so when it starts)"
@@ -48,9 +66,8 @@ def job_counts(database: Path) -> dict[JobState, int]:
     try:
         with closing(sqlite3.connect(read_only_uri(database), uri=True, timeout=5.0)) as connection:
             revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-            rows = dict(connection.execute("SELECT state, count(*) FROM jobs GROUP BY state"))
+            if revision != (SCHEMA_REVISION,):
+                raise StoreError(f"{database} is not at revision {SCHEMA_REVISION}; run `medasrd db upgrade`")
+            return dict(connection.execute(query, values))
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{database} cannot be read ({error}); `medasrd db check` says more") from error
-    if revision != (SCHEMA_REVISION,):
-        raise StoreError(f"{database} is not at revision {SCHEMA_REVISION}; run `medasrd db upgrade`")
-    return {state: rows.get(state, 0) for state in JobState}

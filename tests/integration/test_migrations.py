@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy.schema import SchemaItem
 
 import migrations
-from daemon.store import migration
+from daemon.store import jobs, migration, recordings
 from daemon.store.connection import Store, damage, writer_engine
 from daemon.store.schema import Base
 from daemon.store.states import SCHEMA_REVISION, JobState, job_counts
 from medasr.errors import StoreError, TransientError
+from tests.support.stores import NOW, copy
 
 SCRIPTS = Path(migrations.__file__).parent
 #: What autogenerate cannot see or would misread: the full-text index is no table of the models.
@@ -318,6 +320,42 @@ def test_a_database_without_the_learning_cycle_is_brought_up_to_it_with_all_it_h
         assert connection.execute("SELECT outcome FROM schedule_runs").fetchall() == [("OK",)]
     (copy,) = backups.iterdir()
     assert revision(copy) == "0002"
+
+
+def test_a_queue_from_before_urgent_recordings_goes_on_in_its_order_and_can_be_overtaken(
+    database: Path, backups: Path
+) -> None:
+    database.parent.mkdir(mode=0o700)
+    at_revision(database, "0003")
+    ids = [letter * 32 for letter in "ab"]
+    with closing(sqlite3.connect(database)) as connection:
+        for number, identifier in enumerate(ids):
+            at = f"2026-03-01T12:00:0{number}.000+00:00"
+            connection.execute(
+                "INSERT INTO recordings VALUES (?, ?, 1, 'n', x'6e', 'urgent', ?, NULL, ?)",
+                (identifier, identifier * 2, identifier, at),
+            )
+            connection.execute(
+                "INSERT INTO jobs (recording_id, state, attempts, not_before, created_at, updated_at) "
+                "VALUES (?, 'received', 0, ?, ?, ?)",
+                (identifier, at, at, at),
+            )
+        connection.commit()
+    assert migration.upgrade(database, backups) == "0003"
+    assert revision(database) == SCHEMA_REVISION
+    assert damage(database, thorough=True) == []
+    urgent = copy("urgent.wav", urgent=True)
+    with closing(Store(database, writable=True)) as store:
+        with store.write() as session:
+            recordings.receive(session, [urgent], now=NOW)
+        claimed = []
+        for _ in range(3):
+            with store.write() as session:
+                job = jobs.next_waiting(session, now=NOW)
+                assert job is not None
+                claimed.append(job.recording_id)
+                jobs.claim(session, job.id, owner="t", lease=timedelta(minutes=5), now=NOW)
+    assert claimed == [urgent.id, *ids]
 
 
 def at_revision(database: Path, wanted: str) -> None:

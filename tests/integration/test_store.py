@@ -14,7 +14,7 @@ from daemon.store import audit, jobs, recordings, transcripts
 from daemon.store.connection import Store
 from daemon.store.recordings import Reception
 from daemon.store.schema import AuditRow, Job, Recording, TranscriptRow
-from daemon.store.states import JobState
+from daemon.store.states import JobState, Priority, urgent_jobs
 from medasr.errors import FatalError, Reason, StoreError, TransientError
 from medasr.types import VerdictKind
 from tests.support.stores import MODEL, NOW, copy, hit, later, open_store, result
@@ -87,6 +87,74 @@ class TestTheQueue:
         receive(store, *copies)
         assert [claim_next(store).recording_id for _ in copies] == [item.id for item in copies]
 
+    def test_urgent_ones_come_before_all_others_that_wait_and_among_themselves_in_order_of_arrival(
+        self, store: Store
+    ) -> None:
+        names = ("ordinary-1", "urgent-1", "ordinary-2", "urgent-2")
+        copies = {name: copy(name, urgent=name.startswith("urgent")) for name in names}
+        receive(store, *copies.values())
+        assert urgent_jobs(store.path) == 2
+        claimed = [claim_next(store).recording_id for _ in names]
+        assert claimed == [copies[name].id for name in ("urgent-1", "urgent-2", "ordinary-1", "ordinary-2")]
+
+    def test_only_urgent_ones_are_found_when_nothing_else_is_asked_for(self, store: Store) -> None:
+        receive(store, copy("ordinary.wav"))
+        with store.read() as session:
+            assert jobs.next_waiting(session, now=NOW, least=Priority.URGENT) is None
+
+    def test_an_urgent_one_that_has_to_wait_for_its_next_attempt_holds_no_other_up(self, store: Store) -> None:
+        urgent, ordinary = copy("urgent.wav", urgent=True), copy("ordinary.wav")
+        receive(store, ordinary, urgent)
+        job = claim_next(store)
+        with store.write() as session:
+            jobs.postpone(session, job.id, trouble="OOM", wait=timedelta(seconds=30), now=NOW)
+        assert claim_next(store).recording_id == ordinary.id
+        assert claim_next(store, at=30).recording_id == urgent.id
+
+    def test_it_stays_urgent_whatever_becomes_of_it(self, store: Store) -> None:
+        receive(store, copy(urgent=True))
+        for act in (
+            lambda session, job: jobs.postpone(session, job, trouble="OOM", wait=timedelta(0), now=NOW),
+            lambda session, job: jobs.put_back(session, job, trouble="STOPPED", wait=timedelta(0), now=NOW),
+            lambda session, _job: jobs.void_leases(session, max_attempts=3, now=NOW),
+            lambda session, job: jobs.quarantine(session, job, Reason.BAD_FORMAT, now=NOW),
+        ):
+            job = claim_next(store)
+            with store.write() as session:
+                act(session, job.id)
+                assert session.get_one(Job, job.id).priority == Priority.URGENT
+        with store.write() as session:
+            jobs.retry(session, job.id, actor="clerk", now=NOW)
+        assert claim_next(store).priority == Priority.URGENT
+
+    def test_one_that_waits_becomes_urgent_when_its_bytes_come_again_as_urgent(self, store: Store) -> None:
+        first, second = copy("a.wav"), copy("b.wav")
+        receive(store, first, second, copy("again.wav", content="b.wav", inode=2, urgent=True))
+        assert claim_next(store).recording_id == second.id
+        with store.read() as session:
+            history = [line.action for line in audit.of_recording(session, second.id)]
+        assert history == ["received", "urgent", "duplicate", "decoding"]
+
+    def test_one_that_has_ended_is_not_taken_up_again_because_its_bytes_came_again_as_urgent(
+        self, store: Store
+    ) -> None:
+        receive(store, copy())
+        job = claim_next(store)
+        finish(store, job, "hello")
+        receive(store, copy("again.wav", content="visit.wav", inode=2, urgent=True))
+        with store.read() as session:
+            ended = session.get_one(Job, job.id)
+            assert (ended.state, ended.priority) == (JobState.DONE, Priority.ORDINARY)
+
+    def test_urgent_ones_are_delivered_first(self, store: Store) -> None:
+        ordinary, urgent = copy("ordinary.wav"), copy("urgent.wav", urgent=True)
+        receive(store, ordinary, urgent)
+        for _ in range(2):
+            finish(store, claim_next(store), "hello")
+        with store.read() as session:
+            found = jobs.undelivered(session, limit=2)
+            assert [job.recording_id for job in found] == [urgent.id, ordinary.id]
+
     def test_an_attempt_is_counted_before_the_work(self, store: Store) -> None:
         receive(store, copy())
         job = claim_next(store)
@@ -156,6 +224,7 @@ class TestTheQueue:
             event.listen(connection, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
             jobs.undelivered(session, limit=1)
             jobs.next_waiting(session, now=NOW)
+            jobs.next_waiting(session, now=NOW, least=Priority.URGENT)
             plans = [
                 " ".join(
                     str(row) for row in connection.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
@@ -175,13 +244,18 @@ class TestTheQueue:
         with pytest.raises(IntegrityError, match=r"jobs\.recording_id"), store.write() as session:
             session.add(extra)
 
-    @pytest.mark.parametrize("values", [{"state": "sleeping"}, {"state": "quarantined"}, {"state": "decoding"}])
-    def test_the_database_itself_refuses_states_that_make_no_sense(self, store: Store, values: dict[str, str]) -> None:
+    @pytest.mark.parametrize(
+        "values", [{"state": "sleeping"}, {"state": "quarantined"}, {"state": "decoding"}, {"priority": 2}]
+    )
+    def test_the_database_itself_refuses_values_that_make_no_sense(
+        self, store: Store, values: dict[str, object]
+    ) -> None:
         only = copy()
         receive(store, only)
         with pytest.raises(IntegrityError, match="CHECK"), store.write() as session:
             job = jobs.of_recording(session, only.id)
-            job.state = values["state"]  # type: ignore[assignment]
+            for name, value in values.items():
+                setattr(job, name, value)
 
 
 class TestTranscripts:

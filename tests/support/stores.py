@@ -33,7 +33,15 @@ def open_store(folder: Path) -> Store:
     return Store(path, writable=True)
 
 
-def copy(name: str = "visit.wav", *, content: str = "", inode: int = 1, label: str = "", id: str = "") -> Copy:  # noqa: A002
+def copy(
+    name: str = "visit.wav",
+    *,
+    content: str = "",
+    inode: int = 1,
+    label: str = "",
+    id: str = "",  # noqa: A002
+    urgent: bool = False,
+) -> Copy:
     """A durable copy as the intake hands it over; ``content`` stands for the bytes."""
     return Copy(
         id=id or uuid4().hex,
@@ -46,6 +54,7 @@ def copy(name: str = "visit.wav", *, content: str = "", inode: int = 1, label: s
         device=1,
         inode=inode,
         mtime_ns=0,
+        urgent=urgent,
     )
 
 
