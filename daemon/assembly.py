@@ -100,6 +100,7 @@ def make_intake(
             max_bytes=options.max_bytes,
             min_free_bytes=options.min_free_bytes,
             empty_seconds=0.0 if once else options.empty_warning_seconds,
+            urgent=tuple(options.urgent.split("/")) if options.urgent else (),
         ),
         tracker=StabilityTracker(options.settle_seconds, time.monotonic),
         watch=InboxWatch(config.paths.inbox, wake, polling=options.polling),

@@ -28,7 +28,15 @@ def _is_language_code(code: str) -> str:
     return code
 
 
+def _is_inbox_folder(folder: str) -> str:
+    parts = folder.split("/") if folder else []
+    if any(not part.strip() or part.startswith(".") for part in parts):
+        raise ValueError(f'"{folder}" is no folder in the inbox; name a sub-folder, e.g. "urgent", or "" for none')
+    return folder
+
+
 LanguageCode = Annotated[str, AfterValidator(_is_language_code)]
+InboxFolder = Annotated[str, AfterValidator(_is_inbox_folder)]
 CrontabString = Annotated[str, AfterValidator(_is_crontab)]
 
 
@@ -124,6 +132,10 @@ class Intake(Section):
     polling: Literal["auto", "always", "never"] = Field(
         "auto",
         description="Do without inotify: auto finds network mounts (cifs, nfs, fuse ...) under the inbox by itself.",
+    )
+    urgent: InboxFolder = Field(
+        "urgent",
+        description="Sub-folder of the inbox whose recordings are transcribed before all others; empty for none.",
     )
     extensions: tuple[str, ...] = Field(
         ("wav", "wave", "flac", "ogg", "oga", "opus", "mp3"),

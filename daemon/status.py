@@ -10,7 +10,7 @@ from daemon.learning.lock import run_in_work
 from daemon.report.alarms import alarm_document, current_alarms
 from daemon.report.words import alarm_sentence
 from daemon.store.measurements import failed_schedule, last_learning, served_measurements
-from daemon.store.states import JobState, job_counts
+from daemon.store.states import JobState, job_counts, urgent_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,7 @@ def status_document(
     return {
         "daemon": daemon,
         "jobs": {str(state): counts[state] for state in JobState},
+        "urgent": urgent_jobs(config.paths.database),
         "inbox": _inbox_part(config, intake),
         "disk": {"free_bytes": free, "enough": enough},
         "learning": _learning_part(config, learning),

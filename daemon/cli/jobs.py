@@ -58,7 +58,8 @@ def _print(documents: list[dict[str, Any]]) -> None:
     rows, styles = [], {}
     for item in documents:
         why = item["reason"] or (item["trouble"] if item["state"] == "retry" else None)
-        state = item["state"] + (f" ({why})" if why else "")
+        notes = [note for note in ("urgent" if item["priority"] == "urgent" else None, why) if note]
+        state = item["state"] + (f" ({', '.join(notes)})" if notes else "")
         styles[state] = COLORS.get(item["state"], "")
         updated = _moment(item["updated"])
         rows.append((str(item["job"]), item["recording"][:8], state, str(item["attempts"]), updated, item["name"]))
@@ -71,12 +72,15 @@ def _moment(text: str) -> str:
 
 def document(job: Job) -> dict[str, Any]:
     """A job as JSON."""
+    from daemon.store.states import Priority
+
     return {
         "job": job.id,
         "recording": job.recording_id,
         "name": job.recording.name,
         "label": job.recording.label,
         "state": str(job.state),
+        "priority": Priority(job.priority).name.lower(),
         "attempts": job.attempts,
         "reason": job.reason,
         "trouble": job.trouble,

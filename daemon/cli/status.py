@@ -65,7 +65,9 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
         where += f"  ({inbox['problem'] or inbox['watching'].lower()}{settling})"
     lines.append(("inbox", where))
     waiting = counts["received"] + counts["retry"]
-    lines.append(("queue", f"{waiting} waiting, {counts['decoding'] + counts['transcribing']} in work"))
+    in_work = counts["decoding"] + counts["transcribing"]
+    urgent = f"; {document['urgent']} of them urgent" if document["urgent"] else ""
+    lines.append(("queue", f"{waiting} waiting, {in_work} in work{urgent}"))
     words = {"done": "done", "needs_review": "to review", "no_speech": "without speech", "quarantined": "in quarantine"}
     lines.append(("ended", ", ".join(f"{counts[state]} {word}" for state, word in words.items())))
     if learning := document.get("learning"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from daemon.intake.names import printable_name
+from daemon.intake.names import folded, printable_name
 from medasr.errors import TransientError
 
 #: (device, inode, size, mtime_ns): as long as it is the same, nobody has written to the file or put another in its place.
@@ -69,6 +69,10 @@ class Arrival:
     def label(self) -> str:
         """The sub-folder below the inbox, ``/``-separated and printable; empty at the top."""
         return "/".join(printable_name(os.fsencode(folder)) for folder in self.folders)
+
+    def lies_in(self, folders: tuple[str, ...]) -> bool:
+        """Whether it lies in the inbox's sub-folder of that path or below it, however a computer spells the name."""
+        return [folded(name) for name in self.folders[: len(folders)]] == [folded(name) for name in folders]
 
     @property
     def fingerprint(self) -> Fingerprint:

@@ -46,6 +46,11 @@ def _printable(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
+def folded(name: str) -> str:
+    """Give what two spellings of one name have in common, by capital or small letters, composed or decomposed."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def safe_stem(name: bytes) -> str:
     """Give the stem for the files we write about a recording: harmless to file systems, shells, terminals and Windows.
 

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 #: Files taken together: one fsync of the folder and one commit for all of them.
 BATCH_FILES = 64
 BATCH_BYTES = 256 * 2**20
+#: Batches between two looks at the inbox: so many files may come at once, an urgent one among the next is soon seen.
+TURN_BATCHES = 8
 #: Slowest disk or share that is still called alive, bytes a second.
 SLOWEST_COPY = 2**20
 #: Within so many seconds a turn without copying shows a sign of life.
@@ -50,6 +52,7 @@ class IntakeOptions:
     max_bytes: int
     min_free_bytes: int
     empty_seconds: float
+    urgent: tuple[str, ...] = ()  #: path of the sub-folder whose recordings come first; empty for none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +101,7 @@ class Intake:
         taken, problem = 0, found.problem or ""
         try:
             taken += self._commit()
-            for batch in self._batches(due):
+            for batch in self._batches(sorted(due, key=lambda arrival: not self._is_urgent(arrival)))[:TURN_BATCHES]:
                 if self._interrupted:
                     break
                 taken += self._take(batch)
@@ -161,7 +164,8 @@ class Intake:
                 else:
                     trouble = copied
             else:
-                self._uncommitted.append(taken_from(arrival, descriptor, copied))
+                urgent = self._is_urgent(arrival)
+                self._uncommitted.append(taken_from(arrival, descriptor, copied, urgent=urgent))
         try:
             if trouble is not None:
                 raise trouble
@@ -170,6 +174,9 @@ class Intake:
             self._abandon()
             raise
         return self._commit()
+
+    def _is_urgent(self, arrival: Arrival) -> bool:
+        return bool(self.options.urgent) and arrival.lies_in(self.options.urgent)
 
     def _open(self, arrival: Arrival) -> int | None:
         try:
@@ -232,7 +239,8 @@ class Intake:
                 self.pulse.expect(TURN_SECONDS + item.arrival.size / SLOWEST_COPY)
                 copied = spool.copy_in(self.options.spool, item.arrival, item.descriptor)
                 spool.publish(self.options.spool, [copied])
-                copy = copy_of(item.arrival, copied, metadata=None, warning=LATE_BYTES)
+                urgent = self._is_urgent(item.arrival)
+                copy = copy_of(item.arrival, copied, metadata=None, warning=LATE_BYTES, urgent=urgent)
                 self._uncommitted.append(Taken(arrival=item.arrival, copy=copy, descriptor=item.descriptor, late=True))
                 waiting.pop(0)
                 self._commit()

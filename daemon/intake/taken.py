@@ -21,15 +21,22 @@ class Taken:
     late: bool = False  # copied from the descriptor of an original that is gone
 
 
-def taken_from(arrival: Arrival, descriptor: int, copied: spool.Copied) -> Taken:
+def taken_from(arrival: Arrival, descriptor: int, copied: spool.Copied, *, urgent: bool) -> Taken:
     """A copied file with the metadata that lay beside it."""
     beside = sidecar.read_sidecar(arrival.sidecar) if arrival.sidecar else sidecar.Sidecar()
     metadata = beside.metadata or ({"text": beside.text} if beside.text else None)
-    copy = copy_of(arrival, copied, metadata=metadata, warning=beside.warning)
+    copy = copy_of(arrival, copied, metadata=metadata, warning=beside.warning, urgent=urgent)
     return Taken(arrival=arrival, copy=copy, descriptor=descriptor, sidecar=beside.source)
 
 
-def copy_of(arrival: Arrival, copied: spool.Copied, *, metadata: dict[str, object] | None, warning: str | None) -> Copy:
+def copy_of(
+    arrival: Arrival,
+    copied: spool.Copied,
+    *,
+    metadata: dict[str, object] | None,
+    warning: str | None,
+    urgent: bool,
+) -> Copy:
     """The store's entry for a copied file."""
     return Copy(
         id=copied.recording_id,
@@ -44,6 +51,7 @@ def copy_of(arrival: Arrival, copied: spool.Copied, *, metadata: dict[str, objec
         mtime_ns=arrival.mtime_ns,
         sidecar=metadata,
         warning=warning,
+        urgent=urgent,
     )
 
 

@@ -422,6 +422,26 @@ class TestJobs:
         listed = run("jobs", "list", "--state", "received", "--json", "--config", filled.config).json()
         assert {item["recording"] for item in listed} == {filled.waiting, filled.broken}
 
+    def test_an_urgent_one_is_told_from_the_others_and_stays_urgent_when_it_is_tried_again(
+        self, run: Run, filled: Filled
+    ) -> None:
+        option = ("--config", filled.config)
+        assert "of them urgent" not in run("status", *option).out
+        store = Store(load_config(filled.config).paths.database, writable=True)
+        urgent = copy("chest.wav", urgent=True)
+        with store.write() as session:
+            recordings.receive(session, [urgent], now=NOW)
+        store.close()
+        assert "2 waiting, 0 in work; 1 of them urgent" in run("status", *option).out
+        assert run("status", "--json", *option).json()["urgent"] == 1
+        assert "received (urgent)" in run("jobs", "list", *option).out.splitlines()[1]
+        assert run("jobs", "cancel", urgent.id[:10], *option).code == 0
+        assert "quarantined (urgent, CANCELLED)" in run("jobs", "list", *option).out
+        assert run("status", "--json", *option).json()["urgent"] == 0
+        assert run("jobs", "retry", urgent.id[:10], *option).code == 0
+        assert run("jobs", "show", urgent.id, "--json", *option).json()["priority"] == "urgent"
+        assert run("jobs", "show", filled.done, "--json", *option).json()["priority"] == "ordinary"
+
     def test_one_that_is_refused_stops_none_of_the_others(self, run: Run, filled: Filled) -> None:
         ended = run("jobs", "cancel", filled.done, filled.waiting, "--config", filled.config)
         assert (ended.code, "is cancelled" in ended.out, "is done" in ended.err) == (1, True, True)

@@ -20,9 +20,10 @@ from daemon.intake.late import LateWatch
 from daemon.intake.reception import Intake, IntakeOptions
 from daemon.intake.stability import StabilityTracker
 from daemon.pulse import Pulse
-from daemon.store import recordings
+from daemon.store import jobs, recordings
 from daemon.store.connection import Store
 from daemon.store.schema import Arrival, Recording
+from daemon.store.states import Priority
 from medasr.errors import TransientError
 from tests.support.stores import NOW, open_store
 
@@ -101,6 +102,77 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     yield made
     made.intake.close()
     store.close()
+
+
+class TestUrgent:
+    def priorities(self, bench: Bench) -> dict[str, Priority]:
+        with bench.store.read() as session:
+            return {
+                job.recording.name: Priority(job.priority)
+                for job in sorted(jobs.listing(session), key=lambda job: job.id)
+            }
+
+    def test_what_lies_in_the_urgent_folder_or_below_it_is_urgent_and_labelled_as_ever(self, bench: Bench) -> None:
+        bench.restart(urgent=("urgent",))
+        for name in ("a.wav", "cardiology/b.wav", "urgently/c.wav", "cardiology/urgent/d.wav"):
+            bench.drop(name, name.encode())
+        for name in ("urgent/e.wav", "Urgent/cardiology/f.wav"):
+            bench.drop(name, name.encode())
+        bench.settle()
+        found = self.priorities(bench)
+        assert sorted(name for name, priority in found.items() if priority is Priority.URGENT) == ["e.wav", "f.wav"]
+        assert len(found) == 6
+        labels = {recording.name: recording.label for recording in bench.recordings()}
+        assert (labels["e.wav"], labels["f.wav"]) == ("urgent", "Urgent/cardiology")
+
+    def test_a_path_of_folders_may_be_the_urgent_one(self, bench: Bench) -> None:
+        bench.restart(urgent=("ward", "now"))
+        bench.drop("ward/a.wav", b"a")
+        bench.drop("ward/now/b.wav", b"b")
+        bench.settle()
+        assert self.priorities(bench) == {"a.wav": Priority.ORDINARY, "b.wav": Priority.URGENT}
+
+    def test_without_such_a_folder_its_name_means_nothing(self, bench: Bench) -> None:
+        bench.drop("urgent/a.wav", b"a")
+        bench.settle()
+        assert self.priorities(bench) == {"a.wav": Priority.ORDINARY}
+
+    def test_it_is_taken_before_others_that_settled_with_it(self, bench: Bench) -> None:
+        bench.restart(urgent=("urgent",))
+        for name in ("a.wav", "b.wav", "urgent/c.wav"):
+            bench.drop(name, name.encode())
+        bench.settle()
+        assert list(self.priorities(bench)) == ["c.wav", "a.wav", "b.wav"]
+
+    def test_it_need_not_wait_until_all_that_settled_before_it_are_taken(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("daemon.intake.reception.BATCH_FILES", 1)
+        monkeypatch.setattr("daemon.intake.reception.TURN_BATCHES", 2)
+        bench.restart(urgent=("urgent",))
+        for number in range(6):
+            bench.drop(f"{number}.wav", b"%d" % number)
+        bench.intake.turn()
+        bench.seconds += 4
+        bench.drop("urgent/late.wav", b"urgent")
+        bench.intake.turn()
+        bench.seconds += 4
+        assert bench.intake.turn() == 2
+        bench.seconds += 4
+        while bench.intake.turn():
+            pass
+        assert list(self.priorities(bench)) == ["0.wav", "1.wav", "late.wav", "2.wav", "3.wav", "4.wav", "5.wav"]
+
+    def test_bytes_that_came_late_to_an_urgent_recording_are_urgent_too(self, bench: Bench) -> None:
+        bench.restart(urgent=("urgent",))
+        path = bench.drop("urgent/a.wav", b"the beginning")
+        with path.open("ab") as recorder:
+            bench.settle()
+            recorder.write(b" and the rest")
+            recorder.flush()
+            bench.settle()
+        with bench.store.read() as session:
+            assert [job.priority for job in jobs.listing(session)] == [Priority.URGENT] * 2
 
 
 class TestTaking:

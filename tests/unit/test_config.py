@@ -95,6 +95,17 @@ def test_an_overlap_that_comes_from_the_environment_is_refused_too(
         load_config(write(tmp_path, ""))
 
 
+@pytest.mark.parametrize("folder", ["/urgent", "urgent/", "../urgent", "ward//now", ".urgent", " "])
+def test_an_urgent_folder_that_is_never_read_is_refused(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"intake\.urgent: .* is no folder in the inbox"):
+        load_config(write(tmp_path, f'[intake]\nurgent = "{folder}"\n'))
+
+
+@pytest.mark.parametrize("folder", ["", "stat", "ward/now", "Notfälle heute"])
+def test_the_urgent_folder_may_have_any_name_or_none(tmp_path: Path, folder: str) -> None:
+    assert load_config(write(tmp_path, f'[intake]\nurgent = "{folder}"\n')).intake.urgent == folder
+
+
 @pytest.mark.parametrize(("text", "words"), [("[model", "cannot be read as TOML"), (None, "does not exist")])
 def test_a_file_that_is_missing_or_no_toml_says_what_to_do(tmp_path: Path, text: str | None, words: str) -> None:
     path = write(tmp_path, text) if text is not None else tmp_path / "none.toml"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.intake.names import STEM_BYTES, printable_name, safe_stem, split_suffix
+from daemon.intake.names import STEM_BYTES, folded, printable_name, safe_stem, split_suffix
 
 FILE_NAMES = st.one_of(
     st.binary(min_size=1, max_size=255),
@@ -32,6 +32,12 @@ FILE_NAMES = st.one_of(
 )
 def test_a_shown_name_is_one_harmless_line(name, shown):
     assert printable_name(name) == shown
+
+
+@pytest.mark.parametrize("spelling", ["Notfälle", "NOTFÄLLE", unicodedata.normalize("NFD", "Notfälle")])
+def test_spellings_of_one_name_fold_to_the_same(spelling: str) -> None:
+    assert folded(spelling) == folded("notfälle")
+    assert folded(spelling) != folded("notfalle")
 
 
 @given(FILE_NAMES)
