@@ -15,7 +15,7 @@ from medasr.lexicon.matching import SHIPPED
 #: Common English that patients and doctors say without meaning anything medical.
 EVERYDAY = """
     able accident air answer apartment apple arrive ask aunt baby ball bath beach beautiful beer bike bird birthday black
-    blue boat book bottle box boy bread break breakfast bring brother brown build bus busy buy call camera card care carry
+    blue boat book bottle box boy bread break breakfast bring brother brown build bun bus busy buy call camera card care carry
     cat catch chair change cheap check cheese child choose church city class clean clear climb clock close clothes coffee
     cold color computer cook corner country cousin cream cross cup dance dark daughter dead dear decide deep dinner dog door
     draw dream dress drink drive dry early earth east easy egg empty end enough enter evening example exercise expensive
