@@ -31,12 +31,8 @@ class Engine(Protocol):
     def healthy(self) -> bool:
         """False while it rests because it keeps dying."""
 
-    @property
-    def pending_seconds(self) -> float:
-        """Audio handed over and not yet answered."""
-
-    def submit(self, recording: str, pcm: Path) -> None:
-        """Hand a recording over."""
+    def submit(self, recording: str, pcm: Path, *, urgent: bool = False) -> None:
+        """Hand a recording over; an urgent one is transcribed before those that are not."""
 
     def cancel(self, recording: str) -> None:
         """Forget a recording."""

@@ -1,7 +1,7 @@
 """The worker: moves jobs to their next state, one turn at a time, and decides what every failure means.
 
-A turn delivers finished files, takes results from the model child, and keeps it fed: the longest-waiting job is claimed, decoded
-and handed over, until enough audio waits in front of the model. Nothing here is kept only in memory: a worker that dies at any
+A turn delivers finished files, takes results from the model child, and keeps it fed: the most urgent job, of those the one that has
+waited longest, is claimed, decoded and handed over, until enough audio waits in front of the model. Nothing here is kept only in memory: a worker that dies at any
 line is continued by the next one from the rows it committed.
 """
 
@@ -28,6 +28,8 @@ from daemon.results import store_result
 from daemon.store import jobs, recordings
 from daemon.store.connection import Store
 from daemon.store.schema import Job
+from daemon.store.states import Priority
+from daemon.workload import Workload
 from medasr.errors import FatalError, MedasrError, Reason, RecordingError, TransientError
 from medasr.lexicon import Lexicon
 
@@ -41,8 +43,6 @@ logger = logging.getLogger(__name__)
 TURN_SECONDS = 60.0
 #: Files delivered and jobs begun in one turn at most, so that neither keeps the other waiting.
 TURN = 16
-#: Recordings in work at most, however short they are: what is in work has to be put back when the daemon is told to stop.
-MOST_IN_WORK = 1000
 #: What a decoder may do once by accident.
 DECODER_FAILURES = frozenset({Reason.DECODER_CRASHED, Reason.DECODER_TIMEOUT, Reason.DECODER_MEMORY})
 #: At this many failures of the decoder the recording is set aside.
@@ -73,8 +73,6 @@ class Worker:
     options: WorkerOptions
     now: Callable[[], datetime]
     pulse: Pulse  #: told how long the next step may take; the service's watchdog looks at it
-    _in_work: dict[int, str] = field(default_factory=dict)  # job → recording
-    _alone: bool = False  # the job in work failed before, with others; nothing else runs beside it
     _unstored: list[Completed] = field(default_factory=list)  # results the database would not take yet
     _cancelled: SimpleQueue[int] = field(default_factory=SimpleQueue)
     _renewed: datetime | None = None
@@ -89,6 +87,7 @@ class Worker:
             retry=options.retry,
             now=self.now,
         )
+        self._in_work = Workload(backlog_seconds=options.backlog_seconds)
         self._pause = Pause(self.now)
         self._delivery = Delivery(self.store, options.places, now=self.now, pulse=self.pulse)
 
@@ -138,7 +137,7 @@ class Worker:
     def release(self) -> None:
         """On a clean stop: put back what is in work, as if it had not been tried."""
         self._claims.put_back(self._in_work, trouble="STOPPED")
-        for job_id in list(self._in_work):
+        for job_id in self._in_work:
             self._forget(job_id)
 
     def cancel(self, job_id: int) -> None:
@@ -152,7 +151,7 @@ class Worker:
             if job_id in self._in_work and not self._claims.holds(job_id):
                 self._drop(job_id)
         answered = {int(event.id) for event in self._unstored} | {int(item) for item in self.engine.in_flight}
-        for job_id in self._in_work.keys() - answered:
+        for job_id in set(self._in_work) - answered:
             self._put_back(job_id, "INTERRUPTED")
 
     def _wait(self, timeout: float) -> None:
@@ -167,22 +166,16 @@ class Worker:
     def _feed(self) -> bool:
         """Claim, decode and hand over, until enough audio waits in front of the model."""
         begun = 0
-        while (
-            begun < TURN
-            and len(self._in_work) < MOST_IN_WORK
-            and not self._alone
-            and self.engine.healthy
-            and self.engine.pending_seconds < self.options.backlog_seconds
-        ):
+        while begun < TURN and self.engine.healthy and (least := self._in_work.claimable()) is not None:
             with self.store.read() as session:
-                job = jobs.next_waiting(session, now=self.now())
+                job = jobs.next_waiting(session, now=self.now(), least=least)
             if job is None:
                 break
             alone = job.attempts >= self.options.max_attempts
             if alone and self._in_work:
                 break
             self._attempt(job)
-            self._alone = alone and job.id in self._in_work
+            self._in_work.alone = alone and job.id in self._in_work
             begun += 1
         return begun > 0
 
@@ -193,7 +186,7 @@ class Worker:
             return
         if job.id in self._in_work:  # a person cancelled and released it, and the model still has its first attempt
             self._drop(job.id)
-        self._in_work[job.id] = job.recording_id
+        self._in_work.add(job.id, job.recording_id, Priority(job.priority))
         crash_point("decoding")
         try:
             with self._boundary(job.id):
@@ -233,7 +226,8 @@ class Worker:
             self._forget(job.id)
             return
         crash_point("transcribing")
-        self.engine.submit(str(job.id), path)
+        self._in_work.decoded(job.id, facts.seconds)
+        self.engine.submit(str(job.id), path, urgent=job.priority == Priority.URGENT)
         logger.info("decoded", extra={"job": job.id, "recording": job.recording_id, "seconds": round(facts.seconds, 1)})
 
     def _take(self, events: Sequence[EngineEvent]) -> None:
@@ -265,7 +259,7 @@ class Worker:
     def _store(self, event: Completed) -> None:
         job_id = int(event.id)
         if job_id in self._in_work:  # otherwise cancelled while the model was at it
-            recording_id, owner = self._in_work[job_id], self.options.owner
+            recording_id, owner = self._in_work.recording(job_id), self.options.owner
             store_result(self.store, self.lexicon, event, recording_id=recording_id, owner=owner, now=self.now)
             self._forget(job_id)
 
@@ -279,9 +273,7 @@ class Worker:
         self._forget(job_id)
 
     def _forget(self, job_id: int) -> None:
-        self._in_work.pop(job_id, None)
-        if not self._in_work:
-            self._alone = False
+        self._in_work.remove(job_id)
         self._samples(job_id).unlink(missing_ok=True)
 
     def _drop(self, job_id: int) -> None:

@@ -21,10 +21,14 @@ class Pending:
     id: str
     pcm: Path
     seconds: float  #: of audio
+    urgent: bool = False
 
 
 class Dispatch:
-    """Which recordings the child gets: all of them in order of arrival, or, while there are suspects, one suspect alone."""
+    """Which recordings the child gets: all of them, urgent ones first, or, while there are suspects, one suspect alone.
+
+    Urgent ones that are no suspects come before the suspects, and wait for at most the one that is being tried.
+    """
 
     def __init__(self) -> None:
         self._pending: dict[str, Pending] = {}
@@ -67,19 +71,32 @@ class Dispatch:
         """Forget everything."""
         self.__init__()  # type: ignore[misc]
 
-    def due(self) -> list[Pending]:
-        """The recordings to hand to the child now; they count as sent from here on."""
+    def due(self, *, only_urgent: bool = False) -> list[Pending]:
+        """The recordings to hand to the child now, or those of them that are urgent; they count as sent from here on."""
         if self._trial is not None:
             return []
-        if self._suspects:
-            if self._sent:
-                return []
-            self._trial = self._suspects.pop(0)
-            ids = [self._trial]
+        waiting = [
+            pending
+            for recording, pending in self._pending.items()
+            if recording not in self._sent and recording not in self._suspects
+        ]
+        urgent = [pending for pending in waiting if pending.urgent]
+        if self._suspects and not urgent:
+            found = self._next_trial()
+        elif self._suspects or only_urgent:
+            found = urgent
         else:
-            ids = [recording for recording in self._pending if recording not in self._sent]
-        self._sent.update(ids)
-        return [self._pending[recording] for recording in ids]
+            found = urgent + [pending for pending in waiting if not pending.urgent]
+        self._sent.update(pending.id for pending in found)
+        return found
+
+    def _next_trial(self) -> list[Pending]:
+        """A suspect, alone; nothing while the child has anything else."""
+        if self._sent:
+            return []
+        self._trial = min(self._suspects, key=lambda suspect: not self._pending[suspect].urgent)
+        self._suspects.remove(self._trial)
+        return [self._pending[self._trial]]
 
     def lost(self, working: Collection[str], *, blame: bool) -> str | None:
         """The child is gone, and with it everything sent; ``working`` are the recordings it was busy with.

@@ -61,16 +61,16 @@ class Engine:
     """Transcribes the recordings it has accepted, one step at a time.
 
     Speech is looked for only as far ahead as the next batch needs, and samples are read when their batch is formed: memory does
-    not depend on how many recordings wait, nor on how long they are.
+    not depend on how many recordings wait, nor on how long they are. Urgent recordings wait for the step in hand, no longer.
     """
 
     def __init__(self, recognizer: Recognizer, batch_size: int, send: Callable[[Reply], None]) -> None:
         self._recognizer = recognizer
         self._batch_size = batch_size
         self._send = send
-        self._arrived: dict[str, Path] = {}
+        self._arrived: dict[str, Transcribe] = {}
         self._work: dict[str, _Work] = {}
-        self._pool = WindowPool()
+        self._pool = WindowPool(recognizer.transcriber.context)
 
     @property
     def idle(self) -> bool:
@@ -81,7 +81,7 @@ class Engine:
         """Take a request into account from the next step on."""
         match request:
             case Transcribe():
-                self._arrived[request.id] = request.pcm
+                self._arrived[request.id] = request
             case Cancel():
                 self._arrived.pop(request.id, None)
                 self._forget(request.id)
@@ -90,13 +90,23 @@ class Engine:
 
     def step(self) -> None:
         """Find the speech of one recording if the next batch needs more windows, else decode a batch."""
-        if self._arrived and len(self._pool) < self._batch_size:
-            recording = next(iter(self._arrived))
-            self._find_speech(recording, self._arrived.pop(recording))
+        request = self._next_arrival()
+        if request is not None:
+            self._find_speech(self._arrived.pop(request.id))
         else:
             self._decode()
 
-    def _find_speech(self, recording: str, pcm: Path) -> None:
+    def _next_arrival(self) -> Transcribe | None:
+        """The recording whose speech is to be found before a batch is decoded; none while urgent windows wait, unless it is urgent."""
+        urgent = next((request for request in self._arrived.values() if request.urgent), None)
+        if urgent is not None and self._pool.wants_more(self._batch_size, urgent=True):
+            return urgent
+        if not self._pool.urgent and self._pool.wants_more(self._batch_size):
+            return next(iter(self._arrived.values()), None)
+        return None
+
+    def _find_speech(self, request: Transcribe) -> None:
+        recording, pcm = request.id, request.pcm
         self._send(Working(ids=(recording,)))
         began = time.monotonic()
         waveform = self._open(recording, pcm)
@@ -104,7 +114,7 @@ class Engine:
             return
         speech, windows = self._recognizer.plan(waveform)
         self._work[recording] = _Work(pcm=pcm, speech=speech, seconds=time.monotonic() - began)
-        self._pool.add(recording, windows)
+        self._pool.add(recording, windows, urgent=request.urgent)
         self._report(recording)
 
     def _decode(self) -> None:

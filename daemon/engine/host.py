@@ -114,13 +114,16 @@ class EngineHost:
         """False while the host rests because its children keep dying: hand it nothing more."""
         return not self._patience.resting(self._clock())
 
-    def submit(self, recording: str, pcm: Path) -> None:
-        """Have a recording transcribed: its id, and its normalized audio as written by :func:`medasr.audio.normalize`."""
+    def submit(self, recording: str, pcm: Path, *, urgent: bool = False) -> None:
+        """Have a recording transcribed: its id, and its normalized audio as written by :func:`medasr.audio.normalize`.
+
+        An ``urgent`` one comes before those that are not.
+        """
         try:
             seconds = pcm.stat().st_size / _SAMPLE_BYTES / SAMPLE_RATE
         except OSError:
             seconds = 0.0  # the child will say that it cannot be read
-        self._dispatch.add(Pending(id=recording, pcm=pcm, seconds=seconds))
+        self._dispatch.add(Pending(id=recording, pcm=pcm, seconds=seconds, urgent=urgent))
         if self._ready:
             self._hand_over()  # the caller may decode the next recording before it polls
 
@@ -200,16 +203,16 @@ class EngineHost:
         self._ladder.reset()
 
     def _hand_over(self) -> None:
-        """Give the child what is due, or let it run dry where a better one is to take its place."""
+        """Give the child what is due, or only what is urgent while it runs dry because a better one is to take its place."""
         if self._process is None:
             return
-        if self._ladder.expired(self._clock()) and not self._dispatch.probing:
-            if not self._dispatch.busy:
-                self._end_child()
+        runs_dry = self._ladder.expired(self._clock()) and not self._dispatch.probing
+        if runs_dry and not self._dispatch.busy:
+            self._end_child()
             return
         was_busy = self._dispatch.busy
-        for pending in self._dispatch.due():
-            self._process.send(Transcribe(id=pending.id, pcm=pending.pcm))
+        for pending in self._dispatch.due(only_urgent=runs_dry):
+            self._process.send(Transcribe(id=pending.id, pcm=pending.pcm, urgent=pending.urgent))
         if not was_busy:
             self._last_sign = self._clock()
         self._process.flush()

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from medasr.types import Hypothesis, SpeechSpan
+
+#: Windows looked at to fill a batch, in batches: nothing is overtaken by what lies farther behind.
+LOOK_AHEAD = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +21,8 @@ class Window:
     recording: str
     index: int  #: among the recording's windows
     span: SpeechSpan
+    context: float = 0.0  #: seconds that the model computes for it
+    urgent: bool = False
 
 
 @dataclass(kw_only=True)
@@ -27,14 +32,21 @@ class _Recording:
 
 
 def choose(waiting: Sequence[Window], limit: int) -> list[Window]:
-    """The next batch of at most ``limit`` windows: the oldest first, whichever recordings they belong to."""
-    return list(waiting[:limit])
+    """The next batch of at most ``limit`` windows, whichever recordings they belong to.
+
+    Given those that wait, the first of them, and behind it the next that the model computes over the same length: nobody pays for the
+    silence that would fill a short window up to a long one, and no window is heard otherwise because of its company.
+    """
+    alike = (window for window in waiting if window.context == waiting[0].context)
+    return [window for window, _ in zip(alike, range(limit), strict=False)]
 
 
 class WindowPool:
-    """The windows of all recordings at work, in order of arrival, and the hypotheses so far."""
+    """The windows of all recordings at work, urgent ones first, then in order of arrival, and the hypotheses so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: Callable[[float], float] = lambda _seconds: 0.0) -> None:
+        """``context``: the length of a window → the length that the model computes for it, both in seconds."""
+        self._context = context
         self._recordings: dict[str, _Recording] = {}
         self._waiting: list[Window] = []
 
@@ -42,10 +54,26 @@ class WindowPool:
         """How many windows wait to be decoded."""
         return len(self._waiting)
 
-    def add(self, recording: str, windows: Sequence[SpeechSpan]) -> None:
-        """Put a recording's windows behind all others."""
+    @property
+    def urgent(self) -> bool:
+        """Whether urgent windows wait."""
+        return bool(self._waiting) and self._waiting[0].urgent
+
+    def wants_more(self, limit: int, *, urgent: bool = False) -> bool:
+        """Whether further windows might fill the next batch of ``limit``: urgent ones, or any."""
+        waiting = [window for window in self._waiting if window.urgent] if urgent else self._waiting
+        return len(waiting) < LOOK_AHEAD * limit and len(choose(waiting, limit)) < limit
+
+    def add(self, recording: str, windows: Sequence[SpeechSpan], *, urgent: bool = False) -> None:
+        """Put a recording's windows behind all others, but urgent ones before those that are not."""
         self._recordings[recording] = _Recording(windows=list(windows))
-        self._waiting += [Window(recording=recording, index=index, span=span) for index, span in enumerate(windows)]
+        self._queue(
+            *self._waiting,
+            *(
+                Window(recording=recording, index=index, span=span, context=self._context(span.seconds), urgent=urgent)
+                for index, span in enumerate(windows)
+            ),
+        )
 
     def take(self, limit: int) -> list[Window]:
         """Remove and return the next batch; deliver its hypotheses, or give it back."""
@@ -55,8 +83,8 @@ class WindowPool:
         return batch
 
     def give_back(self, batch: Sequence[Window]) -> None:
-        """Put an undecoded batch in front again."""
-        self._waiting = [*batch, *self._waiting]
+        """Put an undecoded batch in front again, behind what is urgent unless it is itself."""
+        self._queue(*batch, *self._waiting)
 
     def deliver(self, batch: Sequence[Window], hypotheses: Sequence[Hypothesis]) -> None:
         """Take a batch's hypotheses, one a window, in order."""
@@ -77,3 +105,6 @@ class WindowPool:
         """Forget a recording, if it is known."""
         if self._recordings.pop(recording, None):
             self._waiting = [window for window in self._waiting if window.recording != recording]
+
+    def _queue(self, *windows: Window) -> None:
+        self._waiting = sorted(windows, key=lambda window: not window.urgent)

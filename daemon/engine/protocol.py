@@ -60,6 +60,7 @@ class Transcribe:
 
     id: str
     pcm: Path
+    urgent: bool = False  #: before all that are not
     frame: Literal["transcribe"] = "transcribe"
 
 

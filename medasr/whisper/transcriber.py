@@ -44,6 +44,13 @@ class Transcriber(Protocol):
         """Where it runs: ``cpu`` or ``cuda:0``."""
         ...
 
+    def context(self, seconds: float) -> float:
+        """Given the length of a window, return the length that is computed for it, in seconds.
+
+        Windows of which this is the same are transcribed alike, alone or together, as far as arithmetic allows.
+        """
+        ...
+
     def transcribe(self, windows: Sequence[Waveform]) -> list[Hypothesis]:
         """Given windows of at most 30 s each, return one hypothesis per window, in order; always the same for the same batch.
 
@@ -88,6 +95,10 @@ class WhisperTranscriber:
         """Where the model runs."""
         return str(self._model.device)
 
+    def context(self, seconds: float) -> float:
+        """See :meth:`Transcriber.context`."""
+        return context_seconds(seconds, self._model.shortest_context)
+
     def transcribe(self, windows: Sequence[Waveform]) -> list[Hypothesis]:
         """See :meth:`Transcriber.transcribe`."""
         if not windows:
@@ -131,18 +142,25 @@ class WhisperTranscriber:
         if not rests:
             return []
         added = []
-        further, _ = self._decode([windows[place][round(start * SAMPLE_RATE) :] for place, start in rests])
-        for (place, start), more in zip(rests, further, strict=True):
+        for rest, more in self._decode_alike([windows[place][round(start * SAMPLE_RATE) :] for place, start in rests]):
+            place, start = rests[rest]
             if is_sure(more, self._tokens):
                 decoded[place] = continued(decoded[place], more, self._tokens, start)
                 added.append(place)
         return added
 
+    def _decode_alike(self, windows: Sequence[Waveform]) -> Iterator[tuple[int, DecodedWindow]]:
+        """The windows' places and what is written for them, each computed as long as if it were alone."""
+        contexts = [self.context(len(window) / SAMPLE_RATE) for window in windows]
+        for context in sorted(set(contexts)):
+            places = [place for place, other in enumerate(contexts) if other == context]
+            decoded, _ = self._decode([windows[place] for place in places])
+            yield from zip(places, decoded, strict=True)
+
     def _decode(self, windows: Sequence[Waveform]) -> tuple[list[DecodedWindow], torch.Tensor]:
         """What is written for each window, and the encoded windows ``[windows, time, width]``."""
         model = self._model
-        longest = max(len(window) for window in windows) / SAMPLE_RATE
-        seconds = context_seconds(longest, model.shortest_context)
+        seconds = self.context(max(len(window) for window in windows) / SAMPLE_RATE)
         with self._computing(len(windows)):
             features = log_mel(windows, self._mel_bins, model.device, seconds).to(model.compute_type)
             encoded = encode(model.network, features)

@@ -14,7 +14,8 @@ import pytest
 from daemon.engine.protocol import EngineFailure
 from daemon.intake import spool
 from daemon.store import jobs, transcripts
-from daemon.store.states import JobState
+from daemon.store.states import JobState, Priority
+from daemon.workload import Workload
 from medasr.errors import ModelError, Reason, RecordingError, TransientError
 from medasr.types import VerdictKind
 from tests.support.stores import NOW
@@ -74,14 +75,77 @@ class TestTheWayOfARecording:
         assert bench.engine.most_in_flight == 3
         bench.store.close()
 
+    def test_samples_on_the_disk_are_bounded_however_many_recordings_wait(self, tmp_path: Path) -> None:
+        bench = make_workbench(tmp_path, backlog_seconds=4.0)
+        bench.drop(*(f"{number}.wav" for number in range(100)))
+        most = 0
+        while bench.states().get(JobState.DONE, 0) < 100:
+            bench.engine.silent = not bench.engine.silent
+            bench.turn()
+            most = max(most, len(bench.names("samples")))
+        assert most == 4
+        assert bench.decoder.decoded == 100
+        bench.store.close()
+
+    def test_a_result_that_cannot_be_stored_yet_counts_among_what_waits(self, tmp_path: Path) -> None:
+        """Its samples lie on the disk until then."""
+        load = Workload(backlog_seconds=2.0)
+        load.add(1, "a" * 32, Priority.ORDINARY)
+        load.decoded(1, 2.5)
+        assert load.claimable() is Priority.URGENT
+        load.remove(1)
+        assert load.claimable() is Priority.ORDINARY
+
     def test_no_more_recordings_are_in_work_than_can_be_put_back_soon(
         self, bench: Workbench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("daemon.worker.MOST_IN_WORK", 2)
+        monkeypatch.setattr("daemon.workload.MOST_IN_WORK", 2)
         bench.engine.silent = True
         bench.drop("a.wav", "b.wav", "c.wav")
         bench.turn(3)
         assert bench.engine.most_in_flight == 2
+
+
+class TestUrgent:
+    def test_one_goes_to_the_model_before_all_that_wait(self, bench: Workbench) -> None:
+        ordinary = bench.drop("a.wav", "b.wav")
+        (urgent,) = bench.drop("urgent.wav", urgent=True)
+        bench.engine.silent = True
+        bench.turn()
+        assert list(bench.engine.queue) == [str(bench.job(recording).id) for recording in (urgent, *ordinary)]
+        assert bench.engine.urgent == {str(bench.job(urgent).id)}
+
+    def test_what_was_decoded_ahead_does_not_keep_one_waiting(self, tmp_path: Path) -> None:
+        bench = make_workbench(tmp_path, backlog_seconds=3.0)
+        bench.engine.silent = True
+        bench.drop(*(f"{number}.wav" for number in range(5)))
+        bench.turn(2)
+        assert len(bench.engine.queue) == 3
+        (urgent,) = bench.drop("urgent.wav", urgent=True)
+        bench.turn(2)
+        assert list(bench.engine.queue)[3:] == [str(bench.job(urgent).id)]
+        bench.store.close()
+
+    def test_many_of_them_are_decoded_ahead_no_farther_than_others(self, tmp_path: Path) -> None:
+        bench = make_workbench(tmp_path, backlog_seconds=3.0)
+        bench.engine.silent = True
+        bench.drop(*(f"{number}.wav" for number in range(5)))
+        bench.turn(2)
+        bench.drop(*(f"urgent-{number}.wav" for number in range(5)), urgent=True)
+        bench.turn(5)
+        assert len(bench.engine.queue) == 6
+        assert len(bench.names("samples")) == 6
+        bench.store.close()
+
+    def test_it_is_urgent_again_after_a_stop(self, bench: Workbench) -> None:
+        bench.drop("a.wav")
+        (urgent,) = bench.drop("urgent.wav", urgent=True)
+        bench.engine.silent = True
+        bench.turn()
+        bench.worker.release()
+        bench.engine.queue.clear()
+        bench.turn()
+        assert next(iter(bench.engine.queue)) == str(bench.job(urgent).id)
 
 
 class TestBadRecordings:
@@ -297,8 +361,8 @@ class TestPersons:
         cancelled, other = bench.drop("visit.wav", "other.wav")
         real = jobs.next_waiting
 
-        def find_too_early(session: Session, *, now: datetime) -> Job | None:
-            found = real(session, now=now)
+        def find_too_early(session: Session, *, now: datetime, least: Priority) -> Job | None:
+            found = real(session, now=now, least=least)
             if found is not None and found.recording_id == cancelled:
                 cancel(bench, cancelled)
             return found

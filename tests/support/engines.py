@@ -37,15 +37,12 @@ class ScriptedEngine:
     def healthy(self) -> bool:
         return self.dies_after is None or self.completed < self.dies_after
 
-    @property
-    def pending_seconds(self) -> float:
-        return float(len(self._waiting))
-
     def ensure_started(self) -> Sequence[EngineEvent]:
         self.ready = self.ready or Ready(version=self.version, device="cpu", load_seconds=0.1)
         return []
 
-    def submit(self, recording: str, pcm: Path) -> None:
+    def submit(self, recording: str, pcm: Path, *, urgent: bool = False) -> None:
+        assert not urgent
         assert pcm.stat().st_size > 0
         self.submitted.append(recording)
         self._waiting.append(recording)

@@ -84,6 +84,10 @@ class ScriptedTranscriber:
         )
         self._fits = behaviour.fits
 
+    def context(self, seconds: float) -> float:
+        """See :class:`medasr.whisper.transcriber.Transcriber`."""
+        return max(seconds, WINDOW_SECONDS * 2)
+
     def transcribe(self, windows: Sequence[Waveform]) -> list[Hypothesis]:
         """See :class:`medasr.whisper.transcriber.Transcriber`."""
         for window in windows:

@@ -66,6 +66,7 @@ class ScriptedEngine:
 
     def __init__(self) -> None:
         self.queue: dict[str, Path] = {}
+        self.urgent: set[str] = set()
         self.healthy = True
         self.silent = False  # takes recordings and says nothing
         self.answer: Callable[[str], EngineEvent] = heard("The patient takes ibuprofen.")
@@ -75,12 +76,9 @@ class ScriptedEngine:
     def in_flight(self) -> set[str]:
         return set(self.queue)
 
-    @property
-    def pending_seconds(self) -> float:
-        return sum(path.stat().st_size for path in self.queue.values()) / 64_000
-
-    def submit(self, recording: str, pcm: Path) -> None:
+    def submit(self, recording: str, pcm: Path, *, urgent: bool = False) -> None:
         self.queue[recording] = pcm
+        self.urgent |= {recording} if urgent else set()
         self.most_in_flight = max(self.most_in_flight, len(self.queue))
 
     def cancel(self, recording: str) -> None:
@@ -120,7 +118,7 @@ class Workbench:
     engine: ScriptedEngine
     clock: list[datetime] = field(default_factory=lambda: [NOW])
 
-    def drop(self, *names: str) -> list[str]:
+    def drop(self, *names: str, urgent: bool = False) -> list[str]:
         """Put recordings into spool and store, as the intake does; return their ids."""
         copies = []
         for number, name in enumerate(names):
@@ -130,7 +128,7 @@ class Workbench:
             path.write_bytes(content)
             path.chmod(0o600)
             sha256 = hashlib.sha256(content).hexdigest()
-            entry = copy(name, inode=path.stat().st_ino, id=identifier)
+            entry = copy(name, inode=path.stat().st_ino, id=identifier, urgent=urgent)
             copies.append(replace(entry, sha256=sha256, size=len(content)))
         with self.store.write() as session:
             recordings.receive(session, copies, now=self.clock[0])

@@ -33,9 +33,9 @@ class Bench:
         self.replies: list[Reply] = []
         self.engine = Engine(load_scripted(behaviour, engine_options(folder)), batch_size, self.replies.append)
 
-    def accept(self, recording: str, *marks: Mark) -> Path:
+    def accept(self, recording: str, *marks: Mark, urgent: bool = False) -> Path:
         pcm = write_recording(self.folder / recording, *marks)
-        self.engine.accept(Transcribe(id=recording, pcm=pcm))
+        self.engine.accept(Transcribe(id=recording, pcm=pcm, urgent=urgent))
         return pcm
 
     def finish(self) -> dict[str, Completed]:
@@ -59,6 +59,41 @@ def test_speech_is_looked_for_only_as_far_ahead_as_the_next_batch_needs(tmp_path
     engine.finish()
 
     assert engine.batches() == [("a",), ("b",), ("a", "b"), ("c",), ("c",)]
+
+
+def test_an_urgent_recording_waits_for_the_step_in_hand_and_no_longer(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=2)
+    engine.accept("long", *[Mark.SPEECH] * 8)
+    engine.accept("next", Mark.SPEECH)
+    engine.engine.step()
+    engine.engine.step()
+    engine.accept("urgent", *[Mark.SPEECH] * 3, urgent=True)
+
+    engine.finish()
+
+    assert engine.batches()[:5] == [("long",), ("long",), ("urgent",), ("urgent",), ("urgent", "long")]
+    finished = [reply.id for reply in engine.replies if isinstance(reply, Completed)]
+    assert finished == ["urgent", "long", "next"]
+
+
+def test_no_speech_of_others_is_looked_for_while_an_urgent_recording_waits(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=4)
+    engine.accept("ordinary", Mark.SPEECH)
+    engine.accept("urgent", Mark.SPEECH, urgent=True)
+
+    engine.finish()
+
+    assert engine.batches() == [("urgent",), ("urgent",), ("ordinary",), ("ordinary",)]
+
+
+def test_urgent_recordings_share_a_batch(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=4)
+    for name in ("a", "b"):
+        engine.accept(name, Mark.SPEECH, urgent=True)
+
+    engine.finish()
+
+    assert engine.batches() == [("a",), ("b",), ("a", "b")]
 
 
 def test_a_recording_is_named_before_anything_touches_it(tmp_path: Path) -> None:

@@ -10,8 +10,12 @@ from daemon.engine.dispatch import Dispatch, Pending
 def dispatch_with(*recordings: str) -> Dispatch:
     dispatch = Dispatch()
     for recording in recordings:
-        dispatch.add(Pending(id=recording, pcm=Path(f"/spool/{recording}"), seconds=1.0))
+        add(dispatch, recording)
     return dispatch
+
+
+def add(dispatch: Dispatch, recording: str, *, urgent: bool = False) -> None:
+    dispatch.add(Pending(id=recording, pcm=Path(f"/spool/{recording}"), seconds=1.0, urgent=urgent))
 
 
 def due(dispatch: Dispatch) -> list[str]:
@@ -85,11 +89,52 @@ def test_newcomers_wait_until_the_suspects_are_tried() -> None:
     dispatch = dispatch_with("a")
     due(dispatch)
     dispatch.lost({"a"}, blame=True)
-    dispatch.add(Pending(id="new", pcm=Path("/spool/new"), seconds=1.0))
+    add(dispatch, "new")
 
     assert due(dispatch) == ["a"]
     dispatch.remove("a")
     assert due(dispatch) == ["new"]
+
+
+def test_urgent_ones_go_out_before_all_others() -> None:
+    dispatch = dispatch_with("a", "b")
+    add(dispatch, "urgent", urgent=True)
+
+    assert due(dispatch) == ["urgent", "a", "b"]
+
+
+def test_only_urgent_ones_go_out_while_the_child_is_to_run_dry() -> None:
+    dispatch = dispatch_with("a")
+    add(dispatch, "urgent", urgent=True)
+
+    assert [pending.id for pending in dispatch.due(only_urgent=True)] == ["urgent"]
+    assert due(dispatch) == ["a"]
+
+
+def test_an_urgent_one_waits_for_the_suspect_that_is_being_tried_and_for_no_other() -> None:
+    dispatch = dispatch_with("a", "b")
+    due(dispatch)
+    dispatch.lost({"a", "b"}, blame=True)
+    assert due(dispatch) == ["a"]
+    add(dispatch, "urgent", urgent=True)
+
+    assert due(dispatch) == []
+    dispatch.remove("a")
+    assert due(dispatch) == ["urgent"]
+    assert due(dispatch) == []
+    dispatch.remove("urgent")
+    assert due(dispatch) == ["b"]
+
+
+def test_of_the_suspects_an_urgent_one_is_tried_first() -> None:
+    dispatch = dispatch_with("a")
+    add(dispatch, "urgent", urgent=True)
+    due(dispatch)
+    dispatch.lost({"a", "urgent"}, blame=True)
+
+    assert due(dispatch) == ["urgent"]
+    dispatch.remove("urgent")
+    assert due(dispatch) == ["a"]
 
 
 def test_a_cancelled_suspect_makes_way_for_the_others() -> None:
