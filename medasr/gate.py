@@ -7,7 +7,7 @@ against the new one. What is asked and why: docs/gate.md.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from medasr.bounds import deleted_share, length_ratio, looping_share
@@ -97,7 +97,7 @@ def judge(
             checks += _size(trial, held, options) if trial.name == MEDICAL else ()
             if held is not None:
                 results.append(held.result)
-                checks += _medical(held, options) if trial.name == MEDICAL else [_general(held, options)]
+                checks += _medical(held, trials, options) if trial.name == MEDICAL else [_general(held, options)]
                 if trial.name == MEDICAL or trial.against == SERVING:
                     checks += _bounds(held, options)
             elif trial.name == GENERAL:
@@ -147,6 +147,23 @@ def _hold(trial: Trial) -> _Held | None:
     return _Held(trial=trial, comparison=comparison, before=before, after=after, result=result)
 
 
+def _everywhere(medical: _Held, trials: Sequence[Trial]) -> _Held:
+    """A medical trial together with the one on general speech against the same model, if there is one.
+
+    A term that nobody said does harm wherever it is written; and of the hundred terms that a small test set has, one is a point.
+    """
+    trial = medical.trial
+    parts = [trial, *(one for one in trials if one.name == GENERAL and one.against == trial.against)]
+    before = tuple(_of(part, one) for part in parts for one in part.before)
+    after = tuple(_of(part, one) for part in parts for one in part.after)
+    return _hold(replace(trial, name=" and ".join(part.name for part in parts), before=before, after=after)) or medical
+
+
+def _of(trial: Trial, one: ScoredUtterance) -> ScoredUtterance:
+    """An utterance whose id and speaker cannot be mistaken for those of another trial."""
+    return replace(one, id=f"{trial.name}/{one.id}", speaker=one.speaker and f"{trial.name}/{one.speaker}")
+
+
 def _figure(difference: Difference, before: float, after: float) -> Figure:
     return Figure(
         metric=difference.metric,
@@ -181,8 +198,8 @@ def _size(trial: Trial, held: _Held | None, options: GateOptions) -> Iterator[Ch
     yield _check(CheckName.SIZE, _name(trial), passed, detail, utterances, options.min_utterances)
 
 
-def _medical(held: _Held, options: GateOptions) -> Iterator[Check]:
-    """Better in normalized WER, not worse in terms."""
+def _medical(held: _Held, trials: Sequence[Trial], options: GateOptions) -> Iterator[Check]:
+    """Better in normalized WER, not worse in terms; those that nobody said are counted on general speech too."""
     difference, told = held.comparison.differences["normalized_wer"], _told(held, "normalized_wer", "Normalized WER")
     points, probability = difference.points.value, difference.probability_better
     passed = points is not None and probability is not None and points < 0 and probability >= options.probability
@@ -190,13 +207,16 @@ def _medical(held: _Held, options: GateOptions) -> Iterator[Check]:
     detail = f"{told}; better in {share} of the resamples, {100 * options.probability:g} % are asked for."
     yield _check(CheckName.WER, _name(held.trial), passed, detail, probability, options.probability)
     yield _not_worse(CheckName.MTA, held, "mta", "MTA", options.margin_mta, options.risk)
+    everywhere = _everywhere(held, trials)
     yield _not_worse(
-        CheckName.PRECISION, held, "term_precision", "Term precision", options.margin_precision, options.risk
+        CheckName.PRECISION, everywhere, "term_precision", "Term precision", options.margin_precision, options.risk
     )
 
 
 def _general(held: _Held, options: GateOptions) -> Check:
-    return _not_worse(CheckName.GENERAL, held, "normalized_wer", "Normalized WER", options.margin_general, options.risk)
+    """Not worse on general speech; against the stock model half of the margin is allowed, since losses of versions would add up there."""
+    margin = options.margin_general / 2 if held.trial.against == BASE else options.margin_general
+    return _not_worse(CheckName.GENERAL, held, "normalized_wer", "Normalized WER", margin, options.risk)
 
 
 def _not_worse(name: CheckName, held: _Held, metric: str, called: str, margin: float, risk: float) -> Check:

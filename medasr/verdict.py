@@ -39,8 +39,8 @@ class GateOptions:
     probability: float = 0.9  #: with which normalized WER has to be better
     risk: float = 0.4  #: probability with which a loss may be larger than its margin
     margin_mta: float = 1.0
-    margin_precision: float = 1.0
-    margin_general: float = 0.5  #: of normalized WER on general speech
+    margin_precision: float = 2.0  #: on medical and general speech together
+    margin_general: float = 1.0  #: of normalized WER on general speech; half of it against the stock model
     min_utterances: int = 20
     min_terms: int = 20
     max_repetition_rise: float = 1.0  #: of the share of text that loops

@@ -25,9 +25,13 @@ class Gate(Section):
         0.4, gt=0, lt=1, description="Probability that a loss is larger than its margin, up to which it is accepted."
     )
     margin_mta: float = Field(1.0, ge=0, description="Points of MTA that it may lose.")
-    margin_precision: float = Field(1.0, ge=0, description="Points of term precision that it may lose.")
+    margin_precision: float = Field(
+        2.0, ge=0, description="Points of term precision that it may lose, medical and general speech together."
+    )
     margin_general: float = Field(
-        0.5, ge=0, description="Points by which normalized WER on general speech may be higher."
+        1.0,
+        ge=0,
+        description="Points by which normalized WER on general speech may be higher; half of it against the stock model.",
     )
     min_utterances: int = Field(20, ge=1, description="On fewer utterances nobody can tell, and what serves stays.")
     min_terms: int = Field(20, ge=1, description="With fewer medical terms in them likewise.")

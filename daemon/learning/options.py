@@ -42,7 +42,7 @@ class Training(Section):
     learning_rate: float = Field(5e-4, gt=0, le=0.01, description="The highest; it rises to it and falls to zero.")
     rank: int = Field(8, ge=1, le=128, description="Of each member's matrices; the adapter's is twice that.")
     members: int = Field(
-        3, ge=1, le=8, description="Adapters trained from seeds of their own and averaged; the time grows with it."
+        4, ge=1, le=8, description="Adapters trained from seeds of their own and averaged; the time grows with it."
     )
     batch_size: int = Field(8, ge=1, le=256, description="Of the shortest windows; fewer longer ones make a batch.")
     shortest_context: float = Field(
@@ -53,13 +53,13 @@ class Training(Section):
         description="The shortest window in seconds that is trained and served; 30 for full ones only.",
     )
     practice_share: float = Field(
-        0.8,
+        0.6,
         ge=0,
         le=5,
         description="Invented sentences in many accents beside each recording of the dataset, an epoch; 150 at least, unless it is 0.",
     )
     rehearsal_share: float = Field(
-        0.8,
+        0.6,
         ge=0,
         le=5,
         description="Recordings of other speech beside each, so that general speech is not forgotten; 150 at least, unless it is 0.",

@@ -44,7 +44,7 @@ class Material:
 
     examples: Sequence[Example]  #: of the dataset, all of them each epoch
     practice: Sequence[Example] = ()  #: invented sentences with medical terms, some of them each epoch
-    everyday: Sequence[Example] = ()  #: and without, as many
+    everyday: Sequence[Example] = ()  #: and without
     lessons: Sequence[Lesson] = ()  #: speech to be rehearsed, some of it each epoch
 
 
@@ -111,7 +111,7 @@ def draw_epoch(material: Material, recipe: TrainingRecipe, epoch: int) -> list[l
     """
     chance = np.random.default_rng([recipe.seed, epoch])
     count = len(material.examples)
-    practice = _practice(material, _beside(recipe.practice_share, count, recipe), chance)
+    practice = _practice(material, _beside(recipe.practice_share, count, recipe), recipe.everyday_share, chance)
     lessons = _some(material.lessons, _beside(recipe.rehearsal_share, count, recipe), chance)
     drafts = _join([material.examples[place] for place in chance.permutation(count)], recipe, chance)
     drafts += [Draft(lesson=lesson, seconds=lesson.seconds) for lesson in lessons]
@@ -159,9 +159,12 @@ def make_batch(
     )
 
 
-def _practice(material: Material, count: int, chance: np.random.Generator) -> list[Example]:
-    """So many invented sentences, half of them without a medical term: who hears only complaints writes a term for any sound."""
-    plain = count // 2 if material.practice and material.everyday else count if material.everyday else 0
+def _practice(material: Material, count: int, everyday_share: float, chance: np.random.Generator) -> list[Example]:
+    """So many invented sentences, a share of them without a medical term: who hears only complaints writes a term for any sound."""
+    if material.practice and material.everyday:
+        plain = round(everyday_share * count)
+    else:
+        plain = count if material.everyday else 0
     return _some(material.practice, count - plain, chance) + _some(material.everyday, plain, chance)
 
 

@@ -32,9 +32,10 @@ class TrainingRecipe:
     acoustic_share: float = 0.35  #: of the batches, from which the encoder learns too; the decoder learns from all
     join_share: float = 0.35  #: of the examples, which are joined with others into one window with several segments
     empty_share: float = 0.05  #: of the examples beside them: noise without speech, and no text
-    practice_share: float = 0.8  #: of the examples beside them: invented sentences in many accents, spoken by machines
+    practice_share: float = 0.6  #: of the examples beside them: invented sentences in many accents, spoken by machines
+    everyday_share: float = 0.375  #: of the practice: sentences without a medical term
     rehearsal_share: float = (
-        0.8  #: of the examples beside them: other speech, for which the base's own output is the aim
+        0.6  #: of the examples beside them: other speech, for which the base's own output is the aim
     )
     beside_least: int = (
         150  #: practised, and as many rehearsed, an epoch, where those shares of the examples come to less
@@ -47,7 +48,7 @@ class TrainingRecipe:
     noise_share: float = 0.5  #: of the examples, to which noise is added
     noise_snr_db: tuple[float, float] = (5.0, 30.0)
     averaging: float = 0.9  #: what an average of the weights keeps of itself at each step; 0 takes the last weights
-    members: int = 3  #: adapters trained from seeds of their own, and averaged: what each learned by chance evens out
+    members: int = 4  #: adapters trained from seeds of their own, and averaged: what each learned by chance evens out
     kept_rank: int = 16  #: of their average, whose rank is the sum of theirs; beyond it hardly anything is lost
     time_masks: int = 2
     time_mask_seconds: float = 0.4  #: at most

@@ -80,6 +80,25 @@ class TestRejection:
         verdict = judge([trial(misheard(SPOKEN, 0.4, never=TERMS), inventive, SPOKEN)], QUIET, OPTIONS)
         assert failed(verdict) == {CheckName.PRECISION}
 
+    def test_inventing_terms_on_other_speech_only(self) -> None:
+        inventive = [f"{text} nausea" if number % 4 == 0 else text for number, text in enumerate(SPOKEN)]
+        general = trial(SPOKEN, inventive, SPOKEN, name=GENERAL)
+        verdict = judge([trial(BEFORE, BETTER, SPOKEN), general], QUIET, replace(OPTIONS, margin_general=50.0))
+        assert failed(verdict) == {CheckName.PRECISION}
+        (check,) = verdict.failed
+        assert check.trial == "medical and general against serving"
+
+    def test_terms_nobody_said_are_told_by_all_speech_against_the_same_model(self) -> None:
+        """One of thirty is three points, too many; of all that was measured it is less than a hundredth."""
+        few, rest = SPOKEN[:20], said(200)
+        medical = trial(misheard(few, 0.4, never=TERMS), [*few[:-1], f"{few[-1]} nausea"], few)
+        options = replace(OPTIONS, margin_general=50.0, risk=0.9)
+        assert failed(judge([medical], QUIET, options)) == {CheckName.PRECISION}
+        general = trial(rest, rest, rest, name=GENERAL)
+        assert judge([medical, general], QUIET, options).decision is Decision.PROMOTE
+        against_stock = replace(general, against=BASE)
+        assert failed(judge([medical, against_stock], QUIET, options)) == {CheckName.PRECISION}
+
     def test_a_small_loss_of_terms_is_no_reason_where_it_may_be_chance(self) -> None:
         forgetful = [*SPOKEN[:-1], SPOKEN[-1].replace("nausea", "blah")]
         one = trial(misheard(SPOKEN, 0.8, only=("and", "the", "on")), forgetful, SPOKEN)

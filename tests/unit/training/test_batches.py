@@ -68,15 +68,15 @@ class TestDrawing:
         assert sum(name.startswith("practice") for name in drawn(epoch)) == 30
         assert sum(draft.lesson is not None for batch in epoch for draft in batch) == 30
 
-    def test_half_of_the_practice_is_everyday_talk(self) -> None:
+    def test_a_share_of_the_practice_is_everyday_talk(self) -> None:
         material = Material(
             examples=EXAMPLES,
             practice=[example(number, kind="practice") for number in range(100)],
             everyday=[example(number, kind="everyday") for number in range(100)],
         )
-        recipe = replace(RECIPE, practice_share=0.5, beside_least=0)
+        recipe = replace(RECIPE, practice_share=0.5, everyday_share=0.25, beside_least=0)
         names = drawn(draw_epoch(material, recipe, 0))
-        assert [sum(name.startswith(kind) for name in names) for kind in ("practice", "everyday")] == [10, 10]
+        assert [sum(name.startswith(kind) for name in names) for kind in ("practice", "everyday")] == [15, 5]
         names = drawn(draw_epoch(replace(material, practice=()), recipe, 0))
         assert sum(name.startswith("everyday") for name in names) == 20
 
