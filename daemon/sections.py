@@ -199,7 +199,8 @@ class Engine(Section):
         900.0, ge=0, description="With nothing to do for this long the weights leave memory; 0 keeps them."
     )
     backlog_seconds: Seconds = Field(
-        3600.0, description="Decoded audio kept ready for the model; decoding waits beyond it, so memory stays bounded."
+        3600.0,
+        description="Decoded audio kept ready for the model, and as much again of urgent recordings; beyond it decoding waits.",
     )
 
 

@@ -11,8 +11,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from daemon.assembly import opened
+from daemon.cli.session import reading
 from daemon.config import Config
+from daemon.store.schema import AuditRow
 from tests.conftest import write_config
 from tests.support.daemon_process import DaemonProcess, all_delivered, jobs, medasrd, medasrd_json
 from tests.support.recordings import HOSTILE, noise, write_wav
@@ -50,6 +54,27 @@ def test_samples_become_transcripts_with_terms_times_and_search(config: Config) 
     found = medasrd_json("search", "ibuprofen", config=config)
     assert found
     assert medasrd("db", "check", config=config).returncode == 0
+
+
+def test_an_urgent_recording_comes_out_before_those_that_were_queued_first(config: Config) -> None:
+    inbox = config.paths.inbox
+    (inbox / "urgent").mkdir()
+    with opened(config) as service:
+        for names in ([inbox / sample.name for sample in SAMPLES[:2]], [inbox / "urgent" / SAMPLES[2].name]):
+            for name in names:
+                shutil.copy(SAMPLES[0].parent / name.name, name)
+            taken = 0
+            while taken < len(names):
+                taken += service.intake.turn()
+    assert [job["priority"] for job in jobs(config)] == ["urgent", "ordinary", "ordinary"]
+    assert medasrd("scan", config=config).returncode == 0
+    with reading(config) as session:
+        query = select(AuditRow.recording_id).where(AuditRow.action.in_(("done", "needs_review")))
+        ended = list(session.scalars(query.order_by(AuditRow.id)))
+    by_priority = {job["recording"]: job["priority"] for job in jobs(config)}
+    assert [by_priority[recording] for recording in ended] == ["urgent", "ordinary", "ordinary"]
+    document = json.loads((config.paths.outbox / f"{SAMPLES[2].stem}.json").read_text())
+    assert document["recording"]["label"] == "urgent"
 
 
 def test_a_folder_of_hostile_files_is_sorted_out_and_everything_else_is_served(home: Path) -> None:

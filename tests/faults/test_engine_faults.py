@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import pytest
 from daemon.engine.batch import transcribe_all
 from daemon.engine.host import EngineHost
 from daemon.engine.ladder import FIRST_REST_SECONDS, GIVE_UP_AFTER, LOWERED_SECONDS
-from daemon.engine.protocol import Completed, Died, EngineFailure, Failed
+from daemon.engine.protocol import Completed, Died, EngineFailure, Failed, Progress
 from medasr.errors import EngineError, ModelError
 from tests.support.transcribers import Behaviour, Mark, engine_command, engine_options, poll_until, write_recording
 
@@ -43,8 +44,14 @@ def clock() -> Clock:
 def host_of(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., EngineHost]]:
     hosts = []
 
-    def make(behaviour: Behaviour | None = None, command: Sequence[str] = (), **model: object) -> EngineHost:
-        hosts.append(EngineHost(engine_options(tmp_path, **model), command or engine_command(behaviour), clock))
+    def make(
+        behaviour: Behaviour | None = None,
+        command: Sequence[str] = (),
+        hang_seconds: float = 1000.0,
+        **model: object,
+    ) -> EngineHost:
+        options = replace(engine_options(tmp_path, **model), hang_seconds=hang_seconds)
+        hosts.append(EngineHost(options, command or engine_command(behaviour), clock))
         return hosts[-1]
 
     yield make
@@ -297,6 +304,25 @@ def test_the_gpu_is_tried_again_after_an_hour_once_the_child_has_run_dry(
 
     assert (result.device, result.fallback) == ("cuda:0", "")
     assert host.restarts == before
+
+
+def test_an_urgent_recording_does_not_wait_until_the_child_has_run_dry(
+    host_of: Callable[..., EngineHost], tmp_path: Path, clock: Clock
+) -> None:
+    host = host_of(Behaviour(cuda=True), hang_seconds=2 * LOWERED_SECONDS)
+    host.submit("large", write_recording(tmp_path / "large", Mark.ASIDE))
+    settled(host)
+    host.submit("long", write_recording(tmp_path / "long", *[Mark.LONG] * 16))
+    poll_until(host, lambda events: any(isinstance(event, Progress) and event.total for event in events))
+
+    clock.now += LOWERED_SECONDS
+    host.submit("next", write_recording(tmp_path / "next", Mark.SPEECH))
+    host.submit("urgent", write_recording(tmp_path / "urgent", Mark.SPEECH), urgent=True)
+    events = settled(host)
+
+    finished = [event for event in events if isinstance(event, Completed)]
+    assert [event.id for event in finished] == ["urgent", "long", "next"]
+    assert [event.device for event in finished] == ["cpu", "cpu", "cuda:0"]
 
 
 def test_a_recording_too_large_for_any_memory_is_blamed_when_it_was_alone(

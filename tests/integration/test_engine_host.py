@@ -61,6 +61,19 @@ def test_nothing_is_started_before_there_is_work(host: EngineHost) -> None:
     assert host.pid is None
 
 
+def test_an_urgent_recording_overtakes_what_the_child_has_already(tmp_path: Path) -> None:
+    host = EngineHost(engine_options(tmp_path, batch_size=1), engine_command())
+    host.submit("long", write_recording(tmp_path / "long.pcm", *[Mark.LONG] * 16))
+    host.submit("next", write_recording(tmp_path / "next.pcm", Mark.SPEECH))
+    poll_until(host, lambda events: any(isinstance(event, Progress) and event.done for event in events))
+    host.submit("urgent", write_recording(tmp_path / "urgent.pcm", Mark.SPEECH, Mark.SPEECH), urgent=True)
+
+    events = settled(host)
+    host.stop()
+
+    assert [event.id for event in events if isinstance(event, Completed)] == ["urgent", "long", "next"]
+
+
 def test_windows_of_several_recordings_are_decoded_together(host: EngineHost, tmp_path: Path) -> None:
     # The child may see the first recording alone, and take the batch size's worth of windows from it; then the others are there.
     host.submit("long", write_recording(tmp_path / "long.pcm", Mark.LONG, *[Mark.SPEECH] * 8))
