@@ -104,6 +104,7 @@ class Hypothesis:
     no_speech_probability: float
     compression_ratio: float  #: UTF-8 bytes over zlib bytes, as openai/whisper counts it; above 2.4 it is a loop
     truncated: bool = False  #: the token limit was reached before the end of the text
+    other_language_probability: float = 0.0  #: that of all languages but the one the model was told
 
 
 class VerdictKind(StrEnum):

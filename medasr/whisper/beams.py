@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from medasr.whisper.decoder import CachedDecoder
-from medasr.whisper.decoding import DecodedWindow
+from medasr.whisper.decoding import DecodedWindow, first_impressions
 from medasr.whisper.rules import Rules
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def search(network: Any, encoded: torch.Tensor, tokens: DecodingTokens, beams: i
     decoder = CachedDecoder(network, encoded, len(tokens.prefix) + tokens.limit - 1, beams=beams)
     rules = Rules(tokens, count * beams, network.config.vocab_size, device, timestamps=True)
     hidden = decoder.advance(torch.tensor([tokens.prefix] * (count * beams), device=device))
-    no_speech = decoder.scores(hidden[::beams, 0]).softmax(dim=-1)[:, tokens.no_speech].tolist()
+    first = first_impressions(decoder.scores(hidden[::beams, 0]), tokens).tolist()
     followed = [[_Text(row=window * beams)] for window in range(count)]  # only one at first: all rows are the same
     ended: list[list[_Text]] = [[] for _ in range(count)]
     windows = list(range(count))  # that are not done, in the order of the rows
@@ -95,8 +95,8 @@ def search(network: Any, encoded: torch.Tensor, tokens: DecodingTokens, beams: i
             followed[window] = [replace(text, row=place * beams + rank) for rank, text in enumerate(followed[window])]
         hidden = decoder.advance(token.unsqueeze(1))
     return [
-        _result(max(done or going, key=lambda text: text.mean(tokens.timestamp_begin)), silence)
-        for done, going, silence in zip(ended, followed, no_speech, strict=True)
+        _result(max(done or going, key=lambda text: text.mean(tokens.timestamp_begin)), *impressions)
+        for done, going, impressions in zip(ended, followed, first, strict=True)
     ]
 
 
@@ -124,7 +124,11 @@ def _filled(texts: list[_Text], beams: int) -> list[_Text]:
     return texts + texts[:1] * (beams - len(texts))
 
 
-def _result(text: _Text, no_speech: float) -> DecodedWindow:
+def _result(text: _Text, no_speech: float, other_language: float) -> DecodedWindow:
     return DecodedWindow(
-        tokens=text.tokens, log_probabilities=text.values, end_log_probability=text.end, no_speech_probability=no_speech
+        tokens=text.tokens,
+        log_probabilities=text.values,
+        end_log_probability=text.end,
+        no_speech_probability=no_speech,
+        other_language_probability=other_language,
     )

@@ -36,6 +36,7 @@ class DecodingTokens:
     suppressed_first: tuple[int, ...]  #: never chosen as the first token
     max_initial_timestamp: int  #: the first timestamp is at most this many steps into the window
     limit: int  #: tokens decoded at most
+    languages: tuple[int, ...] = ()  #: that it can tell, the one in the prefix first; none if it knows English only
 
     @property
     def timestamp_begin(self) -> int:
@@ -51,6 +52,7 @@ class DecodedWindow:
     log_probabilities: tuple[float, ...]
     end_log_probability: float | None  #: of the end token; None when the limit came first
     no_speech_probability: float
+    other_language_probability: float = 0.0  #: that of all languages but the one it was told
 
     @property
     def truncated(self) -> bool:
@@ -72,8 +74,11 @@ def decoding_tokens(generation: Any, language: str, max_positions: int) -> Decod
     try:
         start, no_timestamps = int(generation.decoder_start_token_id), int(generation.no_timestamps_token_id)
         prefix: tuple[int, ...] = (start,)
+        languages: tuple[int, ...] = ()
         if generation.is_multilingual:
-            prefix += (int(generation.lang_to_id[f"<|{language}|>"]), int(generation.task_to_id["transcribe"]))
+            own = int(generation.lang_to_id[f"<|{language}|>"])
+            prefix += (own, int(generation.task_to_id["transcribe"]))
+            languages = (own, *(int(token) for token in generation.lang_to_id.values() if int(token) != own))
         elif language != "en":
             raise ModelError(
                 f"this model knows English only; set model.language to en, not {language}, or take a multilingual model"
@@ -87,6 +92,7 @@ def decoding_tokens(generation: Any, language: str, max_positions: int) -> Decod
             suppressed_first=tuple(generation.begin_suppress_tokens or ()),
             max_initial_timestamp=int(getattr(generation, "max_initial_timestamp_index", None) or 50),
             limit=max_positions // 2,
+            languages=languages,
         )
     except KeyError:
         raise ModelError(f"this model does not know the language {language}; correct model.language") from None
@@ -118,7 +124,7 @@ def decode(
     decoder = CachedDecoder(network, encoded, len(prefix) + tokens.limit - 1)
     rules = Rules(tokens, batch, network.config.vocab_size, device, timestamps=timestamps)
     hidden = decoder.advance(torch.tensor([prefix] * batch, device=device))
-    no_speech = decoder.scores(hidden[:, 0]).softmax(dim=-1)[:, tokens.no_speech]
+    first = first_impressions(decoder.scores(hidden[:, 0]), tokens)
     chosen = torch.full((batch, tokens.limit), tokens.end, device=device)
     log_probabilities = torch.zeros((batch, tokens.limit), device=device)
     windows = torch.arange(batch, device=device)  # whose text stands in each row
@@ -136,7 +142,21 @@ def decode(
             rules.keep(rows)
             windows, token = windows[rows], token[rows]
         hidden = decoder.advance(token.unsqueeze(1))
-    return _collect(chosen, log_probabilities, no_speech, tokens.end)
+    return _collect(chosen, log_probabilities, first, tokens.end)
+
+
+def first_impressions(scores: torch.Tensor, tokens: DecodingTokens) -> torch.Tensor:
+    """What the model holds a window for before it writes.
+
+    Given the logits behind the start of the transcript ``[rows, vocabulary]``, where the language would come next, return ``[rows, 2]``:
+    the probability that nobody speaks, and among the languages that of all but the one in the prefix, as openai/whisper counts it
+    (``decoding.py``: detect_language); 0 where only one is known.
+    """
+    no_speech = scores.softmax(dim=-1)[:, tokens.no_speech]
+    if not tokens.languages:
+        return torch.stack([no_speech, torch.zeros_like(no_speech)], dim=1)
+    languages = scores[:, list(tokens.languages)].softmax(dim=-1)
+    return torch.stack([no_speech, languages[:, 1:].sum(dim=1)], dim=1)
 
 
 def _without(ended: list[bool]) -> list[int]:
@@ -147,18 +167,20 @@ def _without(ended: list[bool]) -> list[int]:
 
 
 def _collect(
-    chosen: torch.Tensor, log_probabilities: torch.Tensor, no_speech: torch.Tensor, end: int
+    chosen: torch.Tensor, log_probabilities: torch.Tensor, first: torch.Tensor, end: int
 ) -> list[DecodedWindow]:
     """Cut each row at its end token."""
     decoded = []
-    for row, values, silence in zip(chosen.tolist(), log_probabilities.tolist(), no_speech.tolist(), strict=True):
+    rows = zip(chosen.tolist(), log_probabilities.tolist(), first.tolist(), strict=True)
+    for row, values, (no_speech, other_language) in rows:
         length = row.index(end) if end in row else len(row)
         decoded.append(
             DecodedWindow(
                 tokens=tuple(row[:length]),
                 log_probabilities=tuple(values[:length]),
                 end_log_probability=values[length] if length < len(row) else None,
-                no_speech_probability=silence,
+                no_speech_probability=no_speech,
+                other_language_probability=other_language,
             )
         )
     return decoded

@@ -227,6 +227,7 @@ def hypothesis_of(
         segments=tuple(segments),
         mean_log_probability=sum(values) / len(values) if values else 0.0,
         no_speech_probability=decoded.no_speech_probability,
+        other_language_probability=decoded.other_language_probability,
         compression_ratio=compression_ratio(whole),
         truncated=decoded.truncated,
     )

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from medasr.phantoms import is_phantom
 from medasr.quality import QualityThresholds, compression_ratio, judge_window, longest_repetition, verdict_on
 from medasr.types import Concern, Hypothesis, HypothesisSegment, SpeechSpan, VerdictKind
 
@@ -35,7 +36,7 @@ def test_a_clear_sentence_raises_no_concern() -> None:
 
 
 def test_a_guessed_text_where_the_model_doubts_that_anybody_spoke_is_not_speech_and_nothing_else() -> None:
-    assert codes(hypothesis("Thank you.", no_speech_probability=0.9, confidence=-0.8)) == ["NOT_SPEECH"]
+    assert codes(hypothesis("I do that.", no_speech_probability=0.9, confidence=-0.8)) == ["NOT_SPEECH"]
 
 
 def test_a_loop_where_the_model_doubts_that_anybody_spoke_is_not_speech_however_confident() -> None:
@@ -45,6 +46,40 @@ def test_a_loop_where_the_model_doubts_that_anybody_spoke_is_not_speech_however_
 def test_doubt_alone_does_not_withhold_a_text() -> None:
     assert codes(hypothesis(no_speech_probability=0.9, confidence=-0.3)) == []
     assert codes(hypothesis(no_speech_probability=0.4, confidence=-0.9)) == ["LOW_CONFIDENCE"]
+
+
+def test_a_known_phantom_is_marked_where_the_model_half_doubts_that_anybody_spoke() -> None:
+    assert codes(hypothesis("Thank you.", no_speech_probability=0.45, confidence=-0.3)) == ["PHANTOM"]
+
+
+@pytest.mark.parametrize(("no_speech", "confidence"), [(0.7, -0.1), (0.5, -1.2)], ids=["doubted", "guessed"])
+def test_a_known_phantom_is_withheld_on_more_doubt_or_on_a_guess(no_speech: float, confidence: float) -> None:
+    given = hypothesis("Thanks for watching!", no_speech_probability=no_speech, confidence=confidence)
+    assert codes(given) == ["NOT_SPEECH", "PHANTOM"]
+
+
+def test_thanks_that_were_clearly_said_raise_no_concern() -> None:
+    assert codes(hypothesis("Thank you.", no_speech_probability=0.35, confidence=-0.3)) == []
+    assert codes(hypothesis("Thank you, doctor.", no_speech_probability=0.5, confidence=-0.3)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("Thank you.", True),
+        ("Thank you! THANK YOU...", True),
+        ("Don’t forget to subscribe!", True),
+        ("Subtitles by the Amara.org community", True),
+        ("[Music]", True),
+        ("Thank you for the tablets.", False),
+        ("Thank you. Bye.", False),
+        ("No.", False),
+        ("...", False),
+        ("", False),
+    ],
+)
+def test_phantoms_are_whole_texts(text: str, *, known: bool) -> None:
+    assert is_phantom(text) is known
 
 
 def test_a_text_that_compresses_too_well_is_a_loop() -> None:
@@ -75,6 +110,23 @@ def test_repetition_counts_phrases_said_in_a_row(text: str, times: int) -> None:
 def test_a_guessed_segment_is_named_with_its_place() -> None:
     (concern,) = judge_window(WINDOW, hypothesis(confidence=-1.2, start=1.0, end=9.0), [WINDOW], THRESHOLDS)
     assert concern == Concern(code="LOW_CONFIDENCE", value=-1.2, start=101.0, end=109.0)
+
+
+def test_a_guess_at_what_sounds_like_another_language_says_so_for_the_whole_window() -> None:
+    given = hypothesis(confidence=-0.9, other_language_probability=0.8, start=1.0, end=9.0)
+    *_, concern = judge_window(WINDOW, given, [WINDOW], THRESHOLDS)
+    assert codes(given) == ["LOW_CONFIDENCE", "OTHER_LANGUAGE"]
+    assert concern == Concern(code="OTHER_LANGUAGE", value=0.8, start=100.0, end=110.0)
+
+
+def test_an_accent_that_is_understood_is_no_other_language_and_neither_is_a_single_word() -> None:
+    assert codes(hypothesis(confidence=-0.2, other_language_probability=0.98)) == []
+    assert codes(hypothesis(confidence=-0.9, other_language_probability=0.5)) == ["LOW_CONFIDENCE"]
+    word = SpeechSpan(start=100.0, end=100.8)
+    concerns = judge_window(
+        word, hypothesis("Okay.", confidence=-0.7, end=0.8, other_language_probability=0.8), [word], THRESHOLDS
+    )
+    assert [concern.code for concern in concerns] == ["LOW_CONFIDENCE"]
 
 
 def test_more_words_than_anybody_can_say_are_too_fast() -> None:
@@ -127,9 +179,12 @@ def test_compression_ratio_is_that_of_whisper() -> None:
 
 def test_verdicts() -> None:
     withheld = Concern(code="NOT_SPEECH", value=0.9, start=0, end=1)
+    phantom = Concern(code="PHANTOM", value=0.9, start=0, end=1)
     passed_over = Concern(code="LOW_COVERAGE", value=0.0, start=0, end=1)
     assert verdict_on([], has_text=True).kind is VerdictKind.OK
     assert verdict_on([], has_text=False).kind is VerdictKind.NO_SPEECH
     assert verdict_on([withheld], has_text=False).kind is VerdictKind.NO_SPEECH
+    assert verdict_on([withheld, phantom], has_text=False).kind is VerdictKind.NO_SPEECH
+    assert verdict_on([phantom], has_text=True).kind is VerdictKind.NEEDS_REVIEW
     assert verdict_on([withheld], has_text=True).kind is VerdictKind.NEEDS_REVIEW
     assert verdict_on([passed_over], has_text=False).kind is VerdictKind.NEEDS_REVIEW

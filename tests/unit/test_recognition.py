@@ -52,7 +52,7 @@ def test_text_of_a_window_that_is_not_speech_is_withheld() -> None:
     transcript = transcribed(noise, SECOND)
     assert transcript.text == "My back hurts. Since yesterday."
     assert transcript.verdict.kind is VerdictKind.NEEDS_REVIEW
-    assert [concern.code for concern in transcript.verdict.concerns] == ["NOT_SPEECH"]
+    assert [concern.code for concern in transcript.verdict.concerns] == ["NOT_SPEECH", "PHANTOM"]
     assert transcribed(noise, noise).verdict.kind is VerdictKind.NO_SPEECH
 
 
