@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from medasr.types import SpeechSpan, Transcript, Waveform
 
+    Precision = Literal["fp32", "bf16"]
+
 pytestmark = pytest.mark.whisper
 
 #: Stretches of the samples, in seconds: short ones beside long ones, so that windows of several lengths meet.
@@ -40,7 +42,7 @@ OPTIONS, THRESHOLDS = SpeechOptions(), QualityThresholds()
 TOLERANCES = {"fp32": 1e-3, "bf16": 0.15}
 
 
-def recognizer(precision: str) -> Recognizer:
+def recognizer(precision: Precision) -> Recognizer:
     """The small model as if it had been trained for windows from 10 s on: that windows differ in length matters to such a one only."""
     model = replace(load_model(replace(tiny_english(), precision=precision)), shortest_context=10.0)
     detector = SpeechDetector(OPTIONS)
@@ -88,7 +90,9 @@ def sureness(transcript: Transcript) -> list[float]:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_recording_is_written_the_same_alone_and_in_any_company(precision: str, recordings: dict[str, Path]) -> None:
+def test_a_recording_is_written_the_same_alone_and_in_any_company(
+    precision: Precision, recordings: dict[str, Path]
+) -> None:
     parts = recognizer(precision)
     alone: dict[str, Transcript] = {}
     for name in recordings:
