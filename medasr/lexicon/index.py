@@ -22,7 +22,8 @@ from medasr.lexicon.words import Gap, Word, split_form
 _NO_TERM = -1
 _CONFLICT = -2
 
-_NUMBER_WORDS = frozenset(
+#: What a number may begin or go on with, in words.
+NUMBER_WORDS = frozenset(
     """
     zero half quarter one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
     eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million
@@ -166,4 +167,4 @@ def _is_quantity(words: Sequence[Word], unit: int) -> bool:
     before = unit - 1
     if before > 0 and words[before].normal in _ARTICLES:
         before -= 1
-    return before >= 0 and (words[before].normal[0].isnumeric() or words[before].normal in _NUMBER_WORDS)
+    return before >= 0 and (words[before].normal[0].isnumeric() or words[before].normal in NUMBER_WORDS)

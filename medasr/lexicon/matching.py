@@ -94,14 +94,14 @@ def find_terms(lexicon: Lexicon, segments: Sequence[Segment], text: str) -> list
     """
     if text != " ".join(segment.text for segment in segments):
         raise ValueError("the transcript's text must be the segments' texts joined by single spaces")
-    offsets = list(accumulate((len(segment.text) + 1 for segment in segments), initial=0))
+    offsets = text_offsets(segments)
     hits = []
     for match in find(lexicon, text):
         end = match.position + match.length
         first = bisect_right(offsets, match.position) - 1
         last = bisect_right(offsets, end - 1) - 1
         segment = segments[first]
-        words = _words(segments[first : last + 1], match.position - offsets[first], end - offsets[first])
+        words = spoken_words(segments, offsets, match.position, end)
         hits.append(
             TermHit(
                 term=match.term,
@@ -112,10 +112,30 @@ def find_terms(lexicon: Lexicon, segments: Sequence[Segment], text: str) -> list
                 length=match.length,
                 start=words[0].start if words else _time_at(segment, match.position - offsets[first]),
                 end=words[-1].end if words else _time_at(segments[last], end - offsets[last]),
-                confidence=_confidence(words) if words else math.exp(min(segment.mean_log_probability, 0.0)),
+                confidence=confidence_of(words) if words else math.exp(min(segment.mean_log_probability, 0.0)),
             )
         )
     return hits
+
+
+def text_offsets(segments: Sequence[Segment]) -> list[int]:
+    """Where each segment begins in the segments' texts joined by single spaces, and where another would."""
+    return list(accumulate((len(segment.text) + 1 for segment in segments), initial=0))
+
+
+def spoken_words(segments: Sequence[Segment], offsets: Sequence[int], first: int, end: int) -> list[Word]:
+    """The words of a stretch of a transcript.
+
+    Given its segments, their :func:`text_offsets`, and two places in their joined text, return what stands between them; nothing where a
+    segment that is touched has other words than its text, or none.
+    """
+    begin = bisect_right(offsets, first) - 1
+    return _words(segments[begin : bisect_right(offsets, end - 1)], first - offsets[begin], end - offsets[begin])
+
+
+def confidence_of(words: Sequence[Word]) -> float:
+    """The geometric mean of the words' confidences."""
+    return min(1.0, math.prod(word.confidence for word in words) ** (1 / len(words)))
 
 
 def _words(segments: Sequence[Segment], first: int, end: int) -> list[Word]:
@@ -132,10 +152,6 @@ def _words(segments: Sequence[Segment], first: int, end: int) -> list[Word]:
         if start < end and first < place:
             found.append(word)
     return found
-
-
-def _confidence(words: Sequence[Word]) -> float:
-    return min(1.0, math.prod(word.confidence for word in words) ** (1 / len(words)))
 
 
 def _time_at(segment: Segment, offset: int) -> float:
