@@ -35,6 +35,7 @@ from daemon.store.connection import Store
 from daemon.worker import Worker, WorkerOptions
 from medasr.lexicon import load_lexicon
 from medasr.packs import locate
+from medasr.quality import QualityThresholds
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +132,7 @@ def make_worker(config: Config, store: Store, decoder: DecodeServer, engine: Eng
             retry=timedelta(seconds=config.jobs.retry_seconds),
             backlog_seconds=config.engine.backlog_seconds,
             limits=limits,
+            quality=QualityThresholds(**config.quality.model_dump()),
             owner=f"{_boot_id()}:{os.getpid()}",
         ),
         pulse=Pulse(),

@@ -9,26 +9,37 @@ from typing import TYPE_CHECKING
 
 from daemon.crashpoint import crash_point
 from daemon.store import jobs, transcripts
+from medasr.doubts import mark_doubtful_terms
 from medasr.lexicon import Lexicon, find_terms
 
 if TYPE_CHECKING:
     from daemon.engine.protocol import Completed
     from daemon.store.connection import Store
+    from medasr.quality import QualityThresholds
 
 logger = logging.getLogger(__name__)
 
 
 def store_result(
-    store: Store, lexicon: Lexicon, event: Completed, *, recording_id: str, owner: str, now: Callable[[], datetime]
+    store: Store,
+    lexicon: Lexicon,
+    thresholds: QualityThresholds,
+    event: Completed,
+    *,
+    recording_id: str,
+    owner: str,
+    now: Callable[[], datetime],
 ) -> None:
-    """Store a transcript and end its job, unless a person cancelled it meanwhile.
+    """Store a transcript, its doubtful terms marked, and end its job, unless a person cancelled it meanwhile.
 
     Raise TransientError when the database does not take it now.
     """
-    job_id, transcript = int(event.id), event.transcript
+    job_id = int(event.id)
+    terms = tuple(find_terms(lexicon, event.transcript.segments, event.transcript.text))
+    transcript = mark_doubtful_terms(event.transcript, terms, thresholds)
     result = transcripts.Result(
         transcript=transcript,
-        terms=tuple(find_terms(lexicon, transcript.segments, transcript.text)),
+        terms=terms,
         model=event.version,
         device=event.device,
         fallback=event.fallback or None,

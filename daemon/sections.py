@@ -228,6 +228,9 @@ class Quality(Section):
     max_uncovered_seconds: Seconds = Field(
         1.5, description="The longest stretch of speech that may have no text (LOW_COVERAGE)."
     )
+    min_term_confidence: float = Field(
+        0.5, ge=0, le=1, description="Below it a drug or a dose is to be looked at first (DOUBTFUL_TERM); 0 for none."
+    )
 
 
 class LexiconOptions(Section):

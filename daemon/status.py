@@ -10,7 +10,7 @@ from daemon.learning.lock import run_in_work
 from daemon.report.alarms import alarm_document, current_alarms
 from daemon.report.words import alarm_sentence
 from daemon.store.measurements import failed_schedule, last_learning, served_measurements
-from daemon.store.states import JobState, job_counts, urgent_jobs
+from daemon.store.states import JobState, doubtful_jobs, job_counts, urgent_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def status_document(
         "learning": _learning_part(config, learning),
         "alarms": [alarm_document(alarm) for alarm in alarms],
         "attention": [
-            *attention(counts, daemon, intake, enough_space=enough),
+            *attention(counts, daemon, intake, enough_space=enough, doubtful=doubtful_jobs(config.paths.database)),
             *_learning_trouble(learning),
             *accuracy(alarms, failed_schedule(config.paths.database) if config.evaluation.dataset else None),
         ],
@@ -86,9 +86,14 @@ def _inbox_part(config: Config, intake: IntakeStatus | None) -> dict[str, Any]:
 
 
 def attention(
-    counts: dict[JobState, int], daemon: dict[str, Any] | None, intake: IntakeStatus | None, *, enough_space: bool
+    counts: dict[JobState, int],
+    daemon: dict[str, Any] | None,
+    intake: IntakeStatus | None,
+    *,
+    enough_space: bool,
+    doubtful: int = 0,
 ) -> list[str]:
-    """What a person should look at, in words with the next step."""
+    """What a person should look at, in words with the next step; in ``doubtful`` of what is to review a drug or a dose was a guess."""
     found = []
     if daemon is None:
         found.append("no daemon runs here; start it with `medasrd run` or systemctl start medasrd")
@@ -107,5 +112,6 @@ def attention(
     if counts[JobState.QUARANTINED]:
         found.append(f"{counts[JobState.QUARANTINED]} in quarantine; see `medasrd quarantine list`")
     if counts[JobState.NEEDS_REVIEW]:
-        found.append(f"{counts[JobState.NEEDS_REVIEW]} to review; see `medasrd jobs list --state needs_review`")
+        first = f" ({doubtful} of them for a doubtful drug or dose)" if doubtful else ""
+        found.append(f"{counts[JobState.NEEDS_REVIEW]} to review{first}; see `medasrd jobs list --state needs_review`")
     return found

@@ -36,6 +36,7 @@ from medasr.lexicon import Lexicon
 if TYPE_CHECKING:
     from daemon.decode.server import DecodeLimits
     from daemon.engine.protocol import EngineEvent
+    from medasr.quality import QualityThresholds
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class WorkerOptions:
     retry: timedelta
     backlog_seconds: float
     limits: DecodeLimits
+    quality: QualityThresholds
     owner: str  #: boot id and process, so that a lease tells whose it is
 
 
@@ -260,7 +262,15 @@ class Worker:
         job_id = int(event.id)
         if job_id in self._in_work:  # otherwise cancelled while the model was at it
             recording_id, owner = self._in_work.recording(job_id), self.options.owner
-            store_result(self.store, self.lexicon, event, recording_id=recording_id, owner=owner, now=self.now)
+            store_result(
+                self.store,
+                self.lexicon,
+                self.options.quality,
+                event,
+                recording_id=recording_id,
+                owner=owner,
+                now=self.now,
+            )
             self._forget(job_id)
 
     def _end_badly(self, job_id: int, reason: Reason, *, postpone: bool, trouble: str = "") -> None:

@@ -42,6 +42,7 @@ _LEAST_JUDGED_SECONDS = 1.0
 class ConcernCode(StrEnum):
     """Why a person should look."""
 
+    DOUBTFUL_TERM = "DOUBTFUL_TERM"  # a drug or a dose was a guess; see medasr.doubts
     NOT_SPEECH = "NOT_SPEECH"  # the model itself doubts that anybody spoke; its text was withheld
     LOOP = "LOOP"  # the text repeats itself
     LOW_CONFIDENCE = "LOW_CONFIDENCE"  # the model was guessing
@@ -68,6 +69,7 @@ class QualityThresholds:
     max_no_speech_probability: float = 0.6
     max_words_per_second: float = 6.0
     max_uncovered_seconds: float = 1.5  #: the longest stretch of speech that may have no text
+    min_term_confidence: float = 0.5  #: of a drug or a dose
 
 
 def judge_window(

@@ -108,10 +108,12 @@ def _decode(config: Config, decoder: DecodeServer, path: Path, samples: Path) ->
 def _document(config: Config, path: Path, event: Completed, facts: AudioFacts) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from medasr.doubts import mark_doubtful_terms
     from medasr.lexicon import find_terms, load_lexicon
+    from medasr.quality import QualityThresholds
 
-    transcript = event.transcript
-    terms = find_terms(load_lexicon(config.lexicon.extra), transcript.segments, transcript.text)
+    terms = find_terms(load_lexicon(config.lexicon.extra), event.transcript.segments, event.transcript.text)
+    transcript = mark_doubtful_terms(event.transcript, terms, QualityThresholds(**config.quality.model_dump()))
     return {
         "file": _name(path),
         "audio": asdict(facts),

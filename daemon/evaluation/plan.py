@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Scores are of this part of a split; the others are for training and for choosing.
 PART = "test"
+#: Of the options of ``[quality]`` the one that withholds no text, and so belongs to no recipe.
+_ONLY_MARKS = "min_term_confidence"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,8 @@ class EvaluationPlan:
     @property
     def _quality(self) -> dict[str, Any]:
         """The figures from which a text is withheld; only where they were changed, so that older recipes stay the same."""
-        return {} if self.engine.quality == Quality() else {"quality": self.engine.quality.model_dump(mode="json")}
+        mine, default = (one.model_dump(mode="json", exclude={_ONLY_MARKS}) for one in (self.engine.quality, Quality()))
+        return {} if mine == default else {"quality": mine}
 
 
 def plan_evaluation(

@@ -8,6 +8,7 @@ from enum import IntEnum, StrEnum
 from pathlib import Path
 
 from medasr.errors import StoreError
+from medasr.quality import ConcernCode
 
 #: The Alembic revision this program expects; a test holds it against ``migrations/versions``.
 SCHEMA_REVISION = "0004"
@@ -41,6 +42,16 @@ WAITING = (JobState.RECEIVED, JobState.RETRY)
 ENDED = (JobState.DONE, JobState.NEEDS_REVIEW, JobState.NO_SPEECH, JobState.QUARANTINED)
 
 
+#: By state the jobs whose newest transcript has a concern of this code before all others, as :mod:`medasr.doubts` puts it.
+_DOUBTFUL = """
+SELECT jobs.state, count(*) FROM jobs JOIN transcripts ON transcripts.id = (
+    SELECT max(newest.id) FROM transcripts AS newest WHERE newest.recording_id = jobs.recording_id
+)
+WHERE jobs.state = 'needs_review' AND json_extract(transcripts.concerns, '$[0].code') = ?
+GROUP BY jobs.state
+"""
+
+
 def read_only_uri(database: Path) -> str:
     """Given the database's path, return SQLite's address for reading it: ``?``, ``#`` and ``%`` of a folder's name are quoted."""
     return f"{database.absolute().as_uri()}?mode=ro"
@@ -58,7 +69,12 @@ def urgent_jobs(database: Path) -> int:
     return sum(rows.get(state, 0) for state in (*WAITING, *IN_WORK))
 
 
-def _counted(database: Path, query: str, *values: int) -> dict[str, int]:
+def doubtful_jobs(database: Path) -> int:
+    """Given the database's path, return in how many recordings to review a drug or a dose was a guess. Raise StoreError as :func:`job_counts`."""
+    return _counted(database, _DOUBTFUL, ConcernCode.DOUBTFUL_TERM).get(JobState.NEEDS_REVIEW, 0)
+
+
+def _counted(database: Path, query: str, *values: int | str) -> dict[str, int]:
     if not database.is_file():
         raise StoreError(
             f"{database} does not exist; `medasrd db upgrade` makes it (the daemon does so when it starts)"

@@ -260,13 +260,15 @@ class TestPlans:
     ) -> None:
         del tiny_whisper
         recipes = []
-        for quality in ({}, {"max_compression_ratio": 2.4}, {"max_compression_ratio": 3.0}):
+        figures = ({}, {"max_compression_ratio": 2.4}, {"max_compression_ratio": 3.0}, {"min_term_confidence": 0.9})
+        for quality in figures:
             config = write_config(home, quality=dict(quality))
             plan = plan_evaluation(config, EvaluationRequest(dataset=str(dataset), split="all"))
             recipes.append(plan.recipe(plan.ids))
         assert recipes[0] == recipes[1]
         assert "quality" not in recipes[0].decoding
         assert recipes[2].sha256 != recipes[0].sha256
+        assert recipes[3] == recipes[0]
 
     def test_base_is_the_model_without_its_adapter(self, home: Path, dataset: Path, tiny_whisper: Path) -> None:
         del tiny_whisper

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.engine.protocol import EngineFailure
+from daemon.engine.protocol import Completed, EngineEvent, EngineFailure
 from daemon.intake import spool
 from daemon.store import jobs, transcripts
-from daemon.store.states import JobState, Priority
+from daemon.store.states import JobState, Priority, doubtful_jobs
 from daemon.workload import Workload
 from medasr.errors import ModelError, Reason, RecordingError, TransientError
 from medasr.types import VerdictKind
@@ -32,6 +33,19 @@ def bench(tmp_path: Path) -> Iterator[Workbench]:
     made = make_workbench(tmp_path)
     yield made
     made.store.close()
+
+
+def guessed(text: str) -> Callable[[str], EngineEvent]:
+    """The answer of an engine that was sure of nothing."""
+
+    def answer(number: str) -> EngineEvent:
+        event = heard(text, verdict=VerdictKind.NEEDS_REVIEW)(number)
+        assert isinstance(event, Completed)
+        (segment,) = event.transcript.segments
+        unsure = replace(segment, mean_log_probability=-2.0)
+        return replace(event, transcript=replace(event.transcript, segments=(unsure,)))
+
+    return answer
 
 
 def cancel(bench: Workbench, recording: str) -> None:
@@ -61,6 +75,21 @@ class TestTheWayOfARecording:
         bench.turn(2)
         assert bench.states() == {JobState.DONE if verdict is VerdictKind.OK else JobState(verdict): 1}
         assert "visit.json" in bench.names("outbox")
+
+    def test_a_drug_that_was_a_guess_is_to_review_and_seen_first(self, bench: Workbench) -> None:
+        (looped,) = bench.drop("looped.wav")
+        bench.engine.answer = heard("The same.", verdict=VerdictKind.NEEDS_REVIEW)
+        bench.turn(2)
+        bench.engine.answer = guessed("The patient takes ibuprofen.")
+        (recording,) = bench.drop("visit.wav")
+        bench.turn(2)
+        with bench.store.read() as session:
+            transcript = transcripts.latest(session, recording)
+            assert transcript is not None
+            assert [concern["code"] for concern in transcript.concerns] == ["DOUBTFUL_TERM", "LOOP"]
+            assert transcript.segments[0].concerns == ["DOUBTFUL_TERM"]
+        assert bench.job(recording).state == bench.job(looped).state == JobState.NEEDS_REVIEW
+        assert doubtful_jobs(bench.store.path) == 1
 
     def test_normalized_samples_do_not_outlive_the_work(self, bench: Workbench) -> None:
         bench.drop("a.wav", "b.wav")

@@ -21,6 +21,7 @@ from daemon.store.schema import Job
 from daemon.store.states import JobState, job_counts
 from daemon.worker import Worker, WorkerOptions
 from medasr.lexicon import load_lexicon
+from medasr.quality import QualityThresholds
 from medasr.types import AudioFacts, VerdictKind
 from tests.support.stores import MODEL, NOW, copy, open_store, result
 
@@ -175,6 +176,7 @@ def make_workbench(folder: Path, *, max_attempts: int = 3, backlog_seconds: floa
             retry=timedelta(seconds=30),
             backlog_seconds=backlog_seconds,
             limits=LIMITS,
+            quality=QualityThresholds(),
             owner="test:1",
         ),
         pulse=Pulse(),

@@ -53,6 +53,10 @@ class TestAttention:
         assert line.startswith(words)
         assert step in line
 
+    def test_how_many_are_to_review_for_a_drug_or_a_dose_is_said(self) -> None:
+        (line,) = attention(NONE | {JobState.NEEDS_REVIEW: 7}, SERVING, IntakeStatus(), enough_space=True, doubtful=2)
+        assert line.startswith("7 to review (2 of them for a doubtful drug or dose); see")
+
     def test_several_troubles_are_all_named_the_worst_first(self) -> None:
         found = lines({JobState.QUARANTINED: 1, JobState.NEEDS_REVIEW: 1}, daemon=None, enough_space=False)
         assert [line.split()[0] for line in found] == ["no", "too", "1", "1"]
