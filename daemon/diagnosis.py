@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Literal
 from daemon import control
 from daemon.finding import Finding
 from daemon.registry.examination import check_version
+from daemon.tuning.examination import check_setting
+from daemon.tuning.machine import available_memory
 from medasr.errors import MedasrError
 
 if TYPE_CHECKING:
@@ -149,10 +151,7 @@ def check_disk(config: Config) -> Finding:
 
 def check_memory() -> Finding:
     """Whether the smallest usable model fits."""
-    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) * 1024
+    available = available_memory()
     level: Literal["ok", "warning"] = "ok" if available >= LEAST_MEMORY else "warning"
     remedy = "" if level == "ok" else "close other programs, or use a smaller model (whisper-tiny.en)"
     return Finding(level=level, subject="memory", text=f"{available / 2**30:.1f} GiB available", remedy=remedy)
@@ -248,4 +247,4 @@ def check_processor(config: Config) -> Iterator[Finding]:
             else "this torch has no CUDA: install one that has (docs/install.md)"
         )
         yield Finding(level="warning" if remedy else "ok", subject="gpu", text=text, remedy=remedy)
-    yield Finding(level="ok", subject="precision", text=f"{precision} on {device}, {torch.get_num_threads()} threads")
+    yield check_setting(config, precision, device.type)

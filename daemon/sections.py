@@ -175,17 +175,23 @@ class Model(Section):
         description='"serving": the version that was promoted (`medasrd models list`); empty: the stock weights; else the directory of a LoRA adapter, counted from the folder of this file.',
     )
     precision: Literal["auto", "nf4", "bf16", "fp16", "fp32"] = Field(
-        "auto", description="auto: nf4 with bf16 arithmetic on CUDA; on a CPU bf16 where the cores have it, else fp32."
+        "auto",
+        description="auto: as `medasrd tune` found it fastest; untuned nf4 with bf16 arithmetic on CUDA; on a CPU bf16 where the cores have it, else fp32.",
     )
     device: Literal["auto", "cuda", "cpu"] = Field("auto", description="auto: CUDA when there is one.")
     language: LanguageCode = Field("en", description="ISO 639-1 code of the language spoken.")
     batch_size: int = Field(
-        8, ge=1, le=256, description="Windows decoded together; halved by itself when memory runs out."
+        8,
+        ge=1,
+        le=256,
+        description="Windows decoded together; halved by itself when memory runs out. With 8 it is as `medasrd tune` found it fastest, any other number stays.",
     )
     beams: int = Field(
         3, ge=1, le=16, description="Texts followed side by side where the first is doubtful; 1 looks at no other."
     )
-    threads: int = Field(0, ge=0, description="CPU threads for the model; 0 for one per core.")
+    threads: int = Field(
+        0, ge=0, description="CPU threads for the model; 0: as `medasrd tune` found it fastest, untuned one per core."
+    )
 
 
 class Engine(Section):

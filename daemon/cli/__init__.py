@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "db": ("daemon.cli.database", "db", "The database: upgrade, check, backup."),
     "doctor": ("daemon.cli.doctor", "doctor", "Check everything a new installation gets wrong, with the remedy."),
+    "tune": ("daemon.cli.tune", "tune", "Measure which precision, batch and threads are fastest here, and use them."),
     "config": ("daemon.cli.configuration", "config", "The configuration: check, show."),
 }
 

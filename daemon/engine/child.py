@@ -70,9 +70,11 @@ def load_recognizer(options: EngineOptions) -> Recognizer:
     lexicon = _lexicon(options.lexicon)
 
     # Not before: torch takes seconds to import, half a minute on a busy machine, and what was altered is refused without it.
-    from medasr.whisper.model import ModelOptions
+    from medasr.whisper.model import ModelOptions, choose_device
     from medasr.whisper.transcriber import load_transcriber
 
+    # What is fastest on a GPU may be slow on the processor, or not exist there.
+    holds = options.tuned_for in ("", choose_device(model.device).type)
     transcriber = load_transcriber(
         ModelOptions(
             path=installed.path,
@@ -80,7 +82,7 @@ def load_recognizer(options: EngineOptions) -> Recognizer:
             base_revision=installed.revision,
             base_sha256=installed.weights_sha256,
             adapter=adapter,
-            precision=model.precision,
+            precision=model.precision if holds else "auto",
             device=model.device,
             language=model.language,
             beams=model.beams,

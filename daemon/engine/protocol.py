@@ -7,7 +7,7 @@ see the same PCM file. The first message to the child is its :class:`EngineOptio
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from daemon.registry.naming import SERVING
 from daemon.registry.serving import resolve
 from daemon.sections import Model, Quality, Speech
+from daemon.tuning.tuning import fitting
 from medasr.errors import EngineError
 from medasr.types import ModelVersion, Transcript
 
@@ -51,6 +52,7 @@ class EngineOptions:
     lexicon: tuple[Path, ...] = ()  #: files read after ours: what stands in them is timed word by word
     load_seconds: float  #: limit for loading the weights
     hang_seconds: float  #: limit between two signs of progress while there is work
+    tuned_for: Literal["", "cpu", "cuda"] = ""  #: the kind of device that the precision was chosen on, where it was
     frame: Literal["options"] = "options"
 
 
@@ -185,15 +187,21 @@ _REPLIES: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator=
 
 
 def engine_options(config: Config, name: str = SERVING) -> EngineOptions:
-    """The part of the configuration that concerns the model child, with the weights that a name stands for. Raise as :func:`resolve`."""
+    """The part of the configuration that concerns the model child, with the weights that a name stands for. Raise as :func:`resolve`.
+
+    What the configuration leaves to choose is as it was tuned, for every version of the base alike.
+    """
+    model = resolve(config, name)
+    tuning = fitting(config, model.base)
     return EngineOptions(
         models=config.paths.models,
-        model=resolve(config, name),
+        model=model.model_copy(update=asdict(tuning.setting)) if tuning else model,
         speech=config.speech,
         quality=config.quality,
         lexicon=config.lexicon.extra,
         load_seconds=config.engine.load_seconds,
         hang_seconds=config.engine.hang_seconds,
+        tuned_for=tuning.device if tuning else "",
     )
 
 

@@ -121,6 +121,14 @@ def choose_precision(wish: str, device: torch.device) -> Precision:
     return wish  # type: ignore[return-value]  # one of the literals: ModelOptions has no other
 
 
+def worthwhile_precisions(device: torch.device) -> tuple[Precision, ...]:
+    """What a device computes with hardware made for it, the most exact first: those among which the fastest is worth looking for."""
+    if device.type == "cpu":
+        return ("fp32", "bf16") if cpu_has_bfloat16() else ("fp32",)
+    bfloat16: tuple[Precision, ...] = ("bf16",) if torch.cuda.is_bf16_supported(including_emulation=False) else ()
+    return ("fp32", *bfloat16, "fp16", "nf4")
+
+
 def cpu_has_bfloat16() -> bool:
     """Whether this CPU multiplies bf16 matrices in hardware; emulated, they are slower than fp32 by two orders of magnitude."""
     capabilities = torch.cpu.get_capabilities()
