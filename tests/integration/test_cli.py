@@ -526,7 +526,16 @@ class TestForPrograms:
     }
     #: These need a model or a dataset; tests of their own run them.
     WITH_A_MODEL = [  # noqa: RUF012
-        *(("evaluate",), ("explore",), ("gate", "run"), ("gate", "show"), ("scan",), ("train",), ("transcribe",)),
+        *(
+            ("evaluate",),
+            ("explore",),
+            ("gate", "run"),
+            ("gate", "show"),
+            ("scan",),
+            ("train",),
+            ("transcribe",),
+            ("tune",),
+        ),
     ]
 
     def test_every_command_that_takes_json_is_tried(self) -> None:
