@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from daemon.evaluation.pair import ChangedTerm, Pair
     from daemon.store.evaluations import EvaluationSummary
     from medasr.metrics.comparison import ChangedUtterance
-    from medasr.metrics.scores import ScoredUtterance, TermCounts
+    from medasr.metrics.scores import Calibration, ScoredUtterance, TermCounts
 
 _NONE_YET = "no evaluations yet; `medasrd evaluate --dataset DATASET` makes one"
 
@@ -99,6 +99,9 @@ def show(config: Config, identifier: str, limit: int, as_json: bool) -> None:
         return
     print_scores(evaluation.scores)
     print_circumstances(evaluation)
+    if evaluation.scores.calibration:
+        heading("written terms by confidence")
+        _print_reliability(evaluation.scores.calibration)
     heading("terms by category")
     _print_counts("category", sorted(evaluation.scores.categories.items(), key=lambda item: -_said(item[1])))
     worst = sorted(evaluation.scores.terms.items(), key=lambda item: (-_wrong(item[1]), item[0]))
@@ -184,6 +187,12 @@ def _print_counts(name: str, counts: Sequence[tuple[str, TermCounts]]) -> None:
         rows.append((*map(str, numbers), figure(one.accuracy, 1), figure(one.precision, 1), key))
     columns = ("said", "heard", "missed", "invented", "MTA", "precision", name)
     print_table(columns, rows, right=frozenset(columns[:-1]))
+
+
+def _print_reliability(calibration: Calibration) -> None:
+    rows = [(str(one.count), figure(one.confidence), figure(one.accuracy)) for one in calibration.bins]
+    columns = ("written terms", "mean confidence", "really said")
+    print_table(columns, rows, right=frozenset(columns))
 
 
 def _print_utterance(one: ScoredUtterance) -> None:

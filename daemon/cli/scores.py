@@ -35,6 +35,11 @@ def print_scores(scores: Scores) -> None:
         one = getattr(scores, metric)
         rows.append((name, figure(one.value), interval(one.low, one.high)))
     print_table(("in percent", "value", "95 % interval"), rows, right=frozenset({"value"}))
+    if found := scores.calibration:
+        line(
+            f"confidences of terms: calibration error {found.error:.3f} ({found.count} written terms, "
+            f"mean confidence {found.confidence:.2f}, {100 * found.accuracy:.0f} % really said)"
+        )
 
 
 def print_circumstances(evaluation: EvaluationSummary) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from medasr.metrics.scores import Estimate, ScoredUtterance, TermCounts
+from medasr.metrics.scores import Calibration, Estimate, ScoredUtterance, TermCounts
 from medasr.metrics.summary import headline
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def findings_document(evaluation: EvaluationSummary) -> dict[str, Any]:
         "n_speakers": scores.n_speakers,
         "hours": scores.hours,
         "resampled": scores.resampled,
+        "calibration": _calibration(scores.calibration),
         "categories": _tables(scores.categories),
         "normalized_wer_by_normalizer": evaluation.normalized_wer_by_normalizer,
         "leaks": list(evaluation.leaks),
@@ -57,6 +58,19 @@ def findings_document(evaluation: EvaluationSummary) -> dict[str, Any]:
 def utterance_document(scored: ScoredUtterance) -> dict[str, Any]:
     """One utterance with its texts, its alignment and what became of its terms."""
     return asdict(scored)
+
+
+def _calibration(found: Calibration | None) -> dict[str, Any] | None:
+    """How far confidences of terms are from what was said; None where none are known."""
+    if found is None:
+        return None
+    return {
+        "error": found.error,
+        "count": found.count,
+        "confidence": found.confidence,
+        "accuracy": found.accuracy,
+        "bins": [dict(vars(one)) for one in found.bins],
+    }
 
 
 def _tables(counts: Mapping[str, TermCounts]) -> dict[str, Any]:

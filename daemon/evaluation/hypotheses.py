@@ -40,6 +40,7 @@ class Heard:
     seconds: float  #: of audio
     text: str
     engine_seconds: float
+    terms: tuple[tuple[str, float], ...] = ()  #: medical terms with their confidences (0..1), in the order of the text
     line: Literal["heard"] = "heard"
 
 

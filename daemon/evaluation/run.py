@@ -18,6 +18,7 @@ from daemon.evaluation.hypotheses import Beginning, Heard, Hypotheses, Refused, 
 from medasr.dataset.utterance import Exclusion, ExclusionReason
 from medasr.errors import EngineError, RecordingError, TransientError
 from medasr.evaluation import EvaluationReport
+from medasr.lexicon import find_terms
 from medasr.metrics.rates import word_error_rate
 from medasr.metrics.scoring import score_utterance
 from medasr.metrics.summary import summarize
@@ -119,7 +120,7 @@ def _transcribe(config: Config, plan: EvaluationPlan, bench: Workbench, hypothes
                     if attempts[event.id] < ATTEMPTS:
                         bench.engine.submit(event.id, folder / names[event.id])
                         continue
-                result = _result(event, hypotheses, seconds)
+                result = _result(event, plan.lexicon, hypotheses, seconds)
                 if result:
                     hypotheses.add(result)
                     (folder / names[result.id]).unlink()
@@ -156,11 +157,20 @@ def _hand_over(
     return None
 
 
-def _result(event: EngineEvent, hypotheses: Hypotheses, seconds: Mapping[str, float]) -> Heard | Refused | None:
+def _result(
+    event: EngineEvent, lexicon: Lexicon, hypotheses: Hypotheses, seconds: Mapping[str, float]
+) -> Heard | Refused | None:
     """What an event settles for a recording, if anything."""
     if isinstance(event, Completed):
         _require_same(event, hypotheses)
-        return Heard(id=event.id, seconds=seconds[event.id], text=event.transcript.text, engine_seconds=event.seconds)
+        text = event.transcript.text
+        return Heard(
+            id=event.id,
+            seconds=seconds[event.id],
+            text=text,
+            engine_seconds=event.seconds,
+            terms=tuple((hit.term, hit.confidence) for hit in find_terms(lexicon, event.transcript.segments, text)),
+        )
     if isinstance(event, Failed):
         return Refused(id=event.id, reason=ExclusionReason.NO_HYPOTHESIS, detail=str(event.kind))
     return None
@@ -229,6 +239,7 @@ def _score(plan: EvaluationPlan, hypotheses: Hypotheses) -> tuple[list[ScoredUtt
             hypothesis=result.text,
             normalizer=plan.normalizer,
             lexicon=lexicon,
+            confidences=result.terms,
         )
         if isinstance(outcome, Exclusion):
             excluded.append(outcome)

@@ -246,8 +246,14 @@ def _packed(evaluation_id: int, scored: ScoredUtterance) -> dict[str, Any]:
         "normalized_hypothesis": scored.normalized_hypothesis,
         "counts": counts | {"notebook_terms": list(scored.notebook_terms)},
         "alignment": [[part.edit, part.reference, part.hypothesis] for part in scored.alignment],
-        "terms": [[hit.term, hit.category, hit.kind, hit.reference, hit.hypothesis] for hit in scored.terms],
+        "terms": [_packed_term(hit) for hit in scored.terms],
     }
+
+
+def _packed_term(hit: TermOutcome) -> list[str | float]:
+    """One without a confidence is packed as all were before confidences were kept."""
+    packed: list[str | float] = [hit.term, hit.category, hit.kind, hit.reference, hit.hypothesis]
+    return packed if hit.confidence is None else [*packed, hit.confidence]
 
 
 def _counts(counts: EditCounts) -> list[int]:
@@ -278,9 +284,14 @@ def _unpacked(row: Row[Any]) -> ScoredUtterance:
         ),
         terms=tuple(
             TermOutcome(
-                term=term, category=category, kind=TermOutcomeKind(kind), reference=reference, hypothesis=hypothesis
+                term=term,
+                category=category,
+                kind=TermOutcomeKind(kind),
+                reference=reference,
+                hypothesis=hypothesis,
+                confidence=confidence[0] if confidence else None,
             )
-            for term, category, kind, reference, hypothesis in row.terms
+            for term, category, kind, reference, hypothesis, *confidence in row.terms
         ),
         notebook_terms=(occurring, contained),
     )

@@ -6,33 +6,17 @@ The expected calibration error of Guo et al. 2017 (https://arxiv.org/abs/1706.04
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from medasr.metrics.scores import Calibration, ReliabilityBin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: Bins of a reliability table.
 BINS = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReliabilityBin:
-    """What had about the same confidence."""
-
-    count: int
-    confidence: float  #: mean, 0..1
-    accuracy: float  #: share that was right, 0..1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """How far confidences are from what came true."""
-
-    error: float  #: expected calibration error, 0..1: the gap between confidence and accuracy, averaged over what was counted
-    bins: tuple[ReliabilityBin, ...]  #: from the least sure to the surest
 
 
 def calibration(confidences: Sequence[float], correct: Sequence[bool], bins: int = BINS) -> Calibration | None:

@@ -67,6 +67,7 @@ class TermOutcome:
     kind: TermOutcomeKind
     reference: str  #: the words at this place of the normalized reference; empty when nothing is aligned
     hypothesis: str  #: the words at this place of the normalized hypothesis; empty when nothing is aligned
+    confidence: float | None = None  #: 0..1, of the written term; None where none was written, or nobody noted it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +123,38 @@ class TermCounts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReliabilityBin:
+    """What had about the same confidence."""
+
+    count: int
+    confidence: float  #: mean, 0..1
+    accuracy: float  #: share that was right, 0..1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How far confidences are from what came true; :func:`medasr.metrics.calibration.calibration` makes it."""
+
+    error: float  #: expected calibration error, 0..1: the gap between confidence and accuracy, averaged over what was counted
+    bins: tuple[ReliabilityBin, ...]  #: from the least sure to the surest; at least one
+
+    @property
+    def count(self) -> int:
+        """How many confidences were counted."""
+        return sum(one.count for one in self.bins)
+
+    @property
+    def confidence(self) -> float:
+        """Mean of them, 0..1."""
+        return sum(one.count * one.confidence for one in self.bins) / self.count
+
+    @property
+    def accuracy(self) -> float:
+        """Share that was right, 0..1."""
+        return sum(one.count * one.accuracy for one in self.bins) / self.count
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scores:
     """The metrics over a set of utterances."""
 
@@ -145,3 +178,6 @@ class Scores:
     n_speakers: int  #: 0 where speakers are unknown
     hours: float
     resampled: str  #: what the bootstrap draws; see medasr.metrics.bootstrap.Resamples
+    calibration: Calibration | None = (
+        None  #: of written terms: confidence against whether they were said; None where no confidence is known
+    )

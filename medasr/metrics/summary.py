@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from medasr.errors import DatasetError
 from medasr.metrics.bootstrap import METRICS, estimate, rates, resample
-from medasr.metrics.scores import HEADLINE, EditCounts, ScoredUtterance, Scores, TermCounts, TermOutcomeKind
+from medasr.metrics.calibration import calibration
+from medasr.metrics.scores import (
+    HEADLINE,
+    Calibration,
+    EditCounts,
+    ScoredUtterance,
+    Scores,
+    TermCounts,
+    TermOutcomeKind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +52,7 @@ def summarize(scored: Sequence[ScoredUtterance], *, samples: int = 1000, seed: i
         n_speakers=len({one.speaker for one in scored} - {None}),
         hours=hours,
         resampled=resamples.drawn,
+        calibration=_calibrate(scored),
     )
 
 
@@ -53,6 +63,17 @@ def headline(scores: Scores) -> dict[str, Any]:
         name: {"value": one.value, "low": one.low, "high": one.high} for name, one in metrics.items()
     }
     return figures | {"n_utterances": scores.n_utterances, "n_terms": scores.n_terms}
+
+
+def _calibrate(scored: Sequence[ScoredUtterance]) -> Calibration | None:
+    """Hold the confidences of written terms against whether they were said."""
+    known = [
+        (term.confidence, term.kind is TermOutcomeKind.CORRECT)
+        for one in scored
+        for term in one.terms
+        if term.confidence is not None
+    ]
+    return calibration([confidence for confidence, _ in known], [said for _, said in known])
 
 
 def _total(counts: Sequence[EditCounts]) -> EditCounts:

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import accumulate
 
 from medasr.lexicon import Lexicon, find
@@ -37,7 +38,11 @@ def find_occurrences(lexicon: Lexicon, words: Sequence[str]) -> list[Occurrence]
 
 
 def judge_terms(
-    lexicon: Lexicon, reference: Sequence[str], hypothesis: Sequence[str], alignment: Sequence[Stretch]
+    lexicon: Lexicon,
+    reference: Sequence[str],
+    hypothesis: Sequence[str],
+    alignment: Sequence[Stretch],
+    confidences: Sequence[tuple[str, float]] = (),
 ) -> tuple[TermOutcome, ...]:
     """Judge every term of an utterance.
 
@@ -46,6 +51,8 @@ def judge_terms(
         reference: words of the normalized reference.
         hypothesis: words of the normalized hypothesis.
         alignment: of these words.
+        confidences: of the terms of the hypothesis before it was normalized, each with its name, in the order of the text; a term that only
+            one of the two texts has gets none.
 
     Returns:
         What became of the reference's terms, in their order, then the invented ones in the hypothesis's order.
@@ -55,20 +62,32 @@ def judge_terms(
         return ()
     traces = trace_words(alignment, len(reference), len(hypothesis))
     counterparts = _pair(said, written, traces)
+    sure = _match_confidences(written, confidences)
     outcomes = []
     for number, one in enumerate(said):
         place = written[counterparts[number]].words if number in counterparts else traces.reference.around(one.words)
         correct = number in counterparts or _is_literally_there(one, written, traces.reference)
         kind = TermOutcomeKind.CORRECT if correct else TermOutcomeKind.MISSED
-        outcomes.append(_outcome(one, kind, words_in(one.words, reference), words_in(place, hypothesis)))
+        confidence = sure.get(counterparts[number]) if number in counterparts else None
+        outcomes.append(_outcome(one, kind, words_in(one.words, reference), words_in(place, hypothesis), confidence))
     paired = set(counterparts.values())
     for number, one in enumerate(written):
         if number not in paired and not _is_literally_there(one, said, traces.hypothesis):
             place = traces.hypothesis.exactly(one.words)
-            outcomes.append(
-                _outcome(one, TermOutcomeKind.INVENTED, words_in(place, reference), words_in(one.words, hypothesis))
-            )
+            instead, itself = words_in(place, reference), words_in(one.words, hypothesis)
+            outcomes.append(_outcome(one, TermOutcomeKind.INVENTED, instead, itself, sure.get(number)))
     return tuple(outcomes)
+
+
+def _match_confidences(written: Sequence[Occurrence], confidences: Sequence[tuple[str, float]]) -> dict[int, float]:
+    """Find for written terms (by number) their confidence: a normalizer moves every word, but hardly changes the sequence of names."""
+    names = [one.term for one in written]
+    matcher = SequenceMatcher(None, [name for name, _ in confidences], names, autojunk=False)
+    return {
+        block.b + place: confidences[block.a + place][1]
+        for block in matcher.get_matching_blocks()
+        for place in range(block.size)
+    }
 
 
 def _pair(said: Sequence[Occurrence], written: Sequence[Occurrence], traces: Traces) -> dict[int, int]:
@@ -115,8 +134,17 @@ def _is_literally_there(one: Occurrence, others: Sequence[Occurrence], trace: Tr
     )
 
 
-def _outcome(one: Occurrence, kind: TermOutcomeKind, reference: str, hypothesis: str) -> TermOutcome:
-    return TermOutcome(term=one.term, category=one.category, kind=kind, reference=reference, hypothesis=hypothesis)
+def _outcome(
+    one: Occurrence, kind: TermOutcomeKind, reference: str, hypothesis: str, confidence: float | None
+) -> TermOutcome:
+    return TermOutcome(
+        term=one.term,
+        category=one.category,
+        kind=kind,
+        reference=reference,
+        hypothesis=hypothesis,
+        confidence=confidence,
+    )
 
 
 def _overlap(first: range, second: range) -> bool:

@@ -27,7 +27,7 @@ from medasr.errors import ConfigurationError, DatasetError, EngineError, FatalEr
 from medasr.evaluation import EvaluationReport
 from tests.conftest import write_config
 from tests.support.daemon_process import DaemonProcess, medasrd, medasrd_json
-from tests.support.engines import VERSION, ScriptedEngine
+from tests.support.engines import CONFIDENCE, VERSION, ScriptedEngine
 from tests.support.evaluations import make_report
 from tests.support.samples import SAMPLES, reference
 from tests.support.stores import open_store
@@ -101,6 +101,20 @@ class TestScores:
         assert set(report.normalized_wer_by_normalizer) == {"seed", "whisper-en", "clinical-en"}
         assert report.versions.keys() >= {"medasr", "torch", "transformers"}
 
+    def test_confidences_of_written_terms_are_held_against_what_was_said(
+        self, run: Callable[..., EvaluationReport]
+    ) -> None:
+        report = run(ScriptedEngine(TEXTS | {"two": "She takes naproxen."}))
+        calibration = report.scores.calibration
+        assert calibration is not None
+        judged = [term for one in report.utterances for term in one.terms]
+        written = [term for term in judged if term.kind != "missed"]
+        assert {term.confidence for term in written} == {CONFIDENCE}
+        assert {term.confidence for term in judged if term.kind == "missed"} == {None}
+        right = sum(term.kind == "correct" for term in written)
+        assert (calibration.count, calibration.accuracy) == (len(written), pytest.approx(right / len(written)))
+        assert calibration.error == pytest.approx(abs(CONFIDENCE - right / len(written)))
+
     def test_what_the_model_fails_on_is_tried_again_then_counted(self, run: Callable[..., EvaluationReport]) -> None:
         engine = ScriptedEngine({name: text for name, text in TEXTS.items() if name != "three"})
         report = run(engine)
@@ -137,6 +151,24 @@ class TestInterruptions:
         assert report.scores.n_utterances == 4
         assert report.started_at == NOW
         assert report.ended_at == NOW + timedelta(hours=3)
+
+    def test_what_an_older_version_transcribed_without_confidences_is_scored_with_the_rest(
+        self, run: Callable[..., EvaluationReport], config: Config, plan: EvaluationPlan
+    ) -> None:
+        with pytest.raises(EngineError):
+            run(ScriptedEngine(TEXTS, dies_after=2))
+        file = config.paths.evaluations / plan.key / "hypotheses.jsonl"
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        for line in lines:
+            line.pop("terms", None)
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        engine = ScriptedEngine(TEXTS)
+        report = run(engine)
+        older = set(TEXTS) - set(engine.submitted)
+        assert len(older) == 2
+        confidences = {one.id: {term.confidence for term in one.terms} for one in report.utterances}
+        assert all(confidences[name] == {None} for name in older)
+        assert all(confidences[name] == {CONFIDENCE} for name in engine.submitted)
 
     def test_a_line_torn_by_a_power_cut_is_done_again(
         self, run: Callable[..., EvaluationReport], config: Config, plan: EvaluationPlan
@@ -218,6 +250,22 @@ class TestStoring:
         assert store_leftovers(config, store) == 0
         with store.read() as session:
             assert len(evaluations.summaries(session)) == 1
+        store.close()
+
+    def test_a_report_that_an_older_version_left_is_stored_too(self, config: Config) -> None:
+        homes.prepare(config)
+        folder = config.paths.evaluations / ("ab" * 16)
+        folder.mkdir(parents=True)
+        save_report(folder, make_report())
+        document = json.loads((folder / "report.json").read_text())
+        del document["scores"]["calibration"]
+        for term in (term for one in document["utterances"] for term in one["terms"]):
+            del term["confidence"]
+        (folder / "report.json").write_text(json.dumps(document))
+        store = open_store(config.paths.state)
+        assert store_leftovers(config, store) == 1
+        with store.read() as session:
+            assert [one.scores.calibration for one in evaluations.summaries(session)] == [None]
         store.close()
 
     def test_a_key_leads_nowhere_else(self, config: Config) -> None:
@@ -330,6 +378,10 @@ class TestCommand:
         assert first["n_utterances"] == len(SAMPLES)
         assert 0 <= first["normalized_wer"]["value"] < 30
         assert first["mta"]["value"] > 70
+        calibration = first["calibration"]
+        assert calibration["count"] == sum(one["correct"] + one["invented"] for one in first["terms"].values())
+        assert 0 < calibration["error"] < calibration["confidence"] < 1
+        assert sum(one["count"] for one in calibration["bins"]) == calibration["count"]
         assert first["model"]["base_id"] == "whisper-tiny.en"
         listed = medasrd_json("evaluations", "list", config=config)
         assert [one["id"] for one in listed] == [2, 1]

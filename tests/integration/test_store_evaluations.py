@@ -8,8 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
+from daemon.evaluation.document import evaluation_document
+from daemon.evaluation.pair import pair_document, read_pair
 from daemon.report.alarms import current_alarms
 from daemon.sections import Evaluation
 from daemon.store import evaluations
@@ -55,6 +57,48 @@ class TestFiling:
         assert first == again
         with store.read() as session:
             assert session.scalar(select(func.count()).select_from(EvaluationRow)) == 1
+
+
+def forget_confidences(store: Store, number: int) -> None:
+    """Make a stored evaluation one that was stored before confidences were kept."""
+    with store.write() as session:
+        session.execute(
+            text("UPDATE evaluations SET scores = json_remove(scores, '$.calibration') WHERE id = :id"), {"id": number}
+        )
+        without = "SELECT json_group_array(json_remove(value, '$[5]')) FROM json_each(terms)"
+        session.execute(
+            text(f"UPDATE evaluation_utterances SET terms = ({without}) WHERE evaluation_id = :id"),
+            {"id": number},
+        )
+
+
+class TestBeforeConfidencesWereKept:
+    def test_what_was_measured_is_read_as_it_was(self, store: Store) -> None:
+        report = make_report()
+        (number,) = add(store, report)
+        forget_confidences(store, number)
+        with store.read() as session:
+            found = evaluations.find(session, str(number))
+            listed = evaluations.summaries(session)
+            utterances = evaluations.scored_utterances(session, number)
+        assert found.scores == replace(report.scores, calibration=None)
+        assert [one.scores.calibration for one in listed] == [None]
+        assert evaluation_document(found)["calibration"] is None
+        assert utterances == [
+            replace(one, terms=tuple(replace(term, confidence=None) for term in one.terms)) for one in report.utterances
+        ]
+
+    def test_it_is_compared_with_what_is_measured_now(self, store: Store) -> None:
+        old, new = add(store, make_report(skill=0.7, **days(0)), make_report(skill=0.9, **days(1)))
+        with store.read() as session:
+            expected = pair_document(read_pair(session, str(old), str(new)))
+        forget_confidences(store, old)
+        with store.read() as session:
+            found = pair_document(read_pair(session, str(old), str(new)))
+        assert found["first"].pop("calibration") is None
+        assert found["second"]["calibration"]["count"] == 4
+        expected["first"].pop("calibration")
+        assert found == expected
 
 
 class TestFinding:

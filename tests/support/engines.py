@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from daemon.engine.protocol import Completed, EngineEvent, EngineFailure, Failed, Ready
-from medasr.types import ModelVersion, Transcript, Verdict, VerdictKind
+from medasr.types import ModelVersion, Segment, Transcript, Verdict, VerdictKind, Word
 
+#: Of every word that a scripted engine writes.
+CONFIDENCE = 0.75
 VERSION = ModelVersion(
     base_id="whisper-tiny.en", base_revision="1", base_sha256="ab" * 32, adapter_sha256=None, precision="fp32"
 )
@@ -64,5 +66,22 @@ class ScriptedEngine:
 
 
 def _completed(recording: str, text: str, version: ModelVersion) -> Completed:
-    transcript = Transcript(text=text, language="en", segments=(), speech=(), verdict=Verdict(kind=VerdictKind.OK))
+    words = tuple(
+        Word(start=float(place), end=place + 1.0, text=word, confidence=CONFIDENCE)
+        for place, word in enumerate(text.split())
+    )
+    segment = Segment(
+        index=0,
+        start=0.0,
+        end=float(len(words)),
+        text=text,
+        mean_log_probability=-0.1,
+        no_speech_probability=0.0,
+        compression_ratio=1.0,
+        words=words,
+    )
+    segments = (segment,) if text else ()
+    transcript = Transcript(
+        text=text, language="en", segments=segments, speech=(), verdict=Verdict(kind=VerdictKind.OK)
+    )
     return Completed(id=recording, transcript=transcript, version=version, device="cpu", batch_size=1, seconds=0.5)

@@ -11,9 +11,11 @@ from medasr.dataset.utterance import Exclusion, ExclusionReason
 from medasr.evaluation import EvaluationReport, Recipe
 from medasr.metrics.scores import (
     AlignedWords,
+    Calibration,
     Edit,
     EditCounts,
     Estimate,
+    ReliabilityBin,
     ScoredUtterance,
     Scores,
     TermCounts,
@@ -105,6 +107,13 @@ def make_scores(skill: float = 0.8, *, number: int = 12, **overrides: Any) -> Sc
         "n_speakers": 3,
         "hours": number * 6 / 3600,
         "resampled": "speakers",
+        "calibration": Calibration(
+            error=0.05,
+            bins=(
+                ReliabilityBin(count=2, confidence=0.5, accuracy=0.5),
+                ReliabilityBin(count=2, confidence=0.9, accuracy=1.0),
+            ),
+        ),
     }
     return Scores(**values | overrides)
 
@@ -138,6 +147,7 @@ def make_utterance(
         kind=TermOutcomeKind.MISSED if misheard else TermOutcomeKind.CORRECT,
         reference="ibuprofen",
         hypothesis="i profane" if misheard else "ibuprofen",
+        confidence=None if misheard else 0.75,
     )
     pain = TermOutcome(
         term="chest pain",
@@ -145,6 +155,7 @@ def make_utterance(
         kind=TermOutcomeKind.CORRECT,
         reference="chest pain",
         hypothesis="chest pain",
+        confidence=0.875,
     )
     counts = EditCounts(hits=6, substitutions=1, deletions=0, insertions=1) if misheard else _counts(7, errors=0)
     characters = EditCounts(hits=29, substitutions=4, deletions=3, insertions=3) if misheard else _counts(36, errors=0)

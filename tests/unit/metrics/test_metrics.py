@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import jiwer
@@ -25,7 +26,12 @@ def lexicon() -> Lexicon:
 
 
 def score(
-    lexicon: Lexicon, reference: str, hypothesis: str, number: int = 0, speaker: str | None = None
+    lexicon: Lexicon,
+    reference: str,
+    hypothesis: str,
+    number: int = 0,
+    speaker: str | None = None,
+    confidences: Sequence[tuple[str, float]] = (),
 ) -> ScoredUtterance:
     scored = score_utterance(
         id=f"{number:04}",
@@ -35,6 +41,7 @@ def score(
         hypothesis=hypothesis,
         normalizer=text_normalizer("clinical-en"),
         lexicon=lexicon,
+        confidences=confidences,
     )
     assert isinstance(scored, ScoredUtterance)
     return scored
@@ -145,6 +152,65 @@ class TestScores:
             *("wer", "normalized_wer", "cer", "normalized_cer", "mta", "term_precision"),
             *("n_utterances", "n_terms"),
         ]
+
+
+class TestConfidences:
+    def test_a_written_term_keeps_its_confidence_and_one_that_was_not_written_has_none(self, lexicon: Lexicon) -> None:
+        scored = score(
+            lexicon,
+            "I have a headache and take ibuprofen",
+            "I have a headache and feel nausea",
+            confidences=[("headache", 0.9), ("nausea", 0.4)],
+        )
+        assert [(term.term, str(term.kind), term.confidence) for term in scored.terms] == [
+            ("headache", "correct", 0.9),
+            ("ibuprofen", "missed", None),
+            ("nausea", "invented", 0.4),
+        ]
+
+    def test_the_same_term_twice_has_two_confidences_in_the_order_of_the_text(self, lexicon: Lexicon) -> None:
+        scored = score(lexicon, "nausea today", "nausea nausea today", confidences=[("nausea", 0.9), ("nausea", 0.2)])
+        assert sorted(term.confidence or 0.0 for term in scored.terms) == [0.2, 0.9]
+
+    def test_a_term_that_only_one_text_has_puts_no_other_out_of_place(self, lexicon: Lexicon) -> None:
+        scored = score(
+            lexicon,
+            "nausea and asthma",
+            "nausea and asthma",
+            confidences=[("nausea", 0.9), ("fever", 0.1), ("asthma", 0.8)],
+        )
+        assert [term.confidence for term in scored.terms] == [0.9, 0.8]
+        scored = score(lexicon, "nausea and asthma", "nausea and asthma", confidences=[("asthma", 0.8)])
+        assert [term.confidence for term in scored.terms] == [None, 0.8]
+
+    def test_confidences_change_no_judgement(self, lexicon: Lexicon) -> None:
+        said, written = "I take ibuprofen for nausea", "I take naproxen for nausea"
+        sure = score(lexicon, said, written, confidences=[("naproxen", 0.3), ("nausea", 0.9)])
+        assert replace(sure, terms=tuple(replace(term, confidence=None) for term in sure.terms)) == score(
+            lexicon, said, written
+        )
+
+    def test_a_worked_example(self, lexicon: Lexicon) -> None:
+        """Sure of a half and right of all, and sure of nine tenths and wrong: gaps of 0.5 and 0.9."""
+        scored = [
+            score(lexicon, "I have nausea", "I have nausea", 0, confidences=[("nausea", 0.5)]),
+            score(lexicon, "I feel well", "I feel nausea", 1, confidences=[("nausea", 0.9)]),
+            score(lexicon, "I take ibuprofen", "I take it", 2),
+        ]
+        found = summarize(scored, samples=10).calibration
+        assert found is not None
+        assert found.error == pytest.approx((0.5 + 0.9) / 2)
+        assert (found.count, found.confidence, found.accuracy) == (2, pytest.approx(0.7), 0.5)
+
+    def test_nothing_is_said_of_confidences_that_are_not_known(self, lexicon: Lexicon) -> None:
+        assert summarize([score(lexicon, "I have nausea", "I have nausea")], samples=10).calibration is None
+
+    def test_models_with_and_without_known_confidences_are_compared(self, lexicon: Lexicon) -> None:
+        first = [score(lexicon, "I have nausea", "I have nausea")]
+        second = [score(lexicon, "I have nausea", "I have nausea", confidences=[("nausea", 0.9)])]
+        found = compare(first, second)
+        assert found.changed == ()
+        assert found.differences["mta"].points.value == 0
 
 
 class TestComparison:
