@@ -53,13 +53,13 @@ class Training(Section):
         description="The shortest window in seconds that is trained and served; 30 for full ones only.",
     )
     practice_share: float = Field(
-        0.6,
+        0.8,
         ge=0,
         le=5,
         description="Invented sentences in many accents beside each recording of the dataset, an epoch; 150 at least, unless it is 0.",
     )
     rehearsal_share: float = Field(
-        0.6,
+        0.8,
         ge=0,
         le=5,
         description="Recordings of other speech beside each, so that general speech is not forgotten; 150 at least, unless it is 0.",

@@ -32,10 +32,10 @@ class TrainingRecipe:
     acoustic_share: float = 0.35  #: of the batches, from which the encoder learns too; the decoder learns from all
     join_share: float = 0.35  #: of the examples, which are joined with others into one window with several segments
     empty_share: float = 0.05  #: of the examples beside them: noise without speech, and no text
-    practice_share: float = 0.6  #: of the examples beside them: invented sentences in many accents, spoken by machines
+    practice_share: float = 0.8  #: of the examples beside them: invented sentences in many accents, spoken by machines
     everyday_share: float = 0.375  #: of the practice: sentences without a medical term
     rehearsal_share: float = (
-        0.6  #: of the examples beside them: other speech, for which the base's own output is the aim
+        0.8  #: of the examples beside them: other speech, for which the base's own output is the aim
     )
     beside_least: int = (
         150  #: practised, and as many rehearsed, an epoch, where those shares of the examples come to less
