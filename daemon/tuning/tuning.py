@@ -77,10 +77,10 @@ def forget(state: Path) -> bool:
 
 
 def read(state: Path) -> Tuning | None:
-    """What is kept; None where nothing is, or nothing that this program understands."""
+    """What is kept; None where nothing is, or nothing that can be read here, e.g. since root tuned: it saves time, and nothing depends on it."""
     try:
         return _TUNING.validate_json((state / FILE).read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (OSError, ValidationError):
         return None
 
 

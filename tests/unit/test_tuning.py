@@ -111,6 +111,10 @@ class TestTheFile:
         (config.paths.state / stored.FILE).write_text(content)
         assert stored.read(config.paths.state) is None
 
+    def test_one_that_cannot_be_read_is_as_good_as_none(self, config: Config) -> None:
+        (config.paths.state / stored.FILE).mkdir()  # root may read whatever has no permissions, but no folder
+        assert stored.read(config.paths.state) is None
+
     def test_it_can_be_forgotten(self, config: Config) -> None:
         stored.write(config.paths.state, make_tuning(config, BF16, base_sha256=SHA256))
         assert [stored.forget(config.paths.state) for _ in range(2)] == [True, False]
