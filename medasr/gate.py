@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from medasr.bounds import deleted_share, length_ratio, looping_share
 from medasr.metrics.bootstrap import rates, resample
-from medasr.metrics.comparison import compare
+from medasr.metrics.comparison import compare_together
 from medasr.metrics.scores import HEADLINE, HIGHER_IS_BETTER, TermOutcomeKind
 from medasr.verdict import (
     ChangedCounts,
@@ -116,13 +116,13 @@ def judge(
     )
 
 
-def _hold(trial: Trial) -> _Held | None:
-    """Compare the utterances that both transcribed; None where there is none."""
-    common = {one.id for one in trial.before} & {one.id for one in trial.after}
-    if not common:
+def _hold(trial: Trial, beside: Sequence[Trial] = ()) -> _Held | None:
+    """Compare the utterances of a trial, and of others beside it, that both transcribed; None where there is none."""
+    parts = [part for one in (trial, *beside) if all(part := _common(one))]
+    if not parts:
         return None
-    before, after = (tuple(one for one in side if one.id in common) for side in (trial.before, trial.after))
-    comparison = compare(before, after)
+    comparison = compare_together(parts)
+    before, after = (tuple(one for part in parts for one in part[side]) for side in (0, 1))
     whole = resample(after, 0, 0)
     values = [rates(scored, whole.membership, whole.weights) for scored in (before, after)]
     result = TrialResult(
@@ -153,15 +153,17 @@ def _everywhere(medical: _Held, trials: Sequence[Trial]) -> _Held:
     A term that nobody said does harm wherever it is written; and of the hundred terms that a small test set has, one is a point.
     """
     trial = medical.trial
-    parts = [trial, *(one for one in trials if one.name == GENERAL and one.against == trial.against)]
-    before = tuple(_of(part, one) for part in parts for one in part.before)
-    after = tuple(_of(part, one) for part in parts for one in part.after)
-    return _hold(replace(trial, name=" and ".join(part.name for part in parts), before=before, after=after)) or medical
+    beside = [one for one in trials if one.name == GENERAL and one.against == trial.against and all(_common(one))]
+    if not beside:
+        return medical
+    return _hold(replace(trial, name=f"{trial.name} and {GENERAL}"), beside) or medical
 
 
-def _of(trial: Trial, one: ScoredUtterance) -> ScoredUtterance:
-    """An utterance whose id and speaker cannot be mistaken for those of another trial."""
-    return replace(one, id=f"{trial.name}/{one.id}", speaker=one.speaker and f"{trial.name}/{one.speaker}")
+def _common(trial: Trial) -> tuple[tuple[ScoredUtterance, ...], tuple[ScoredUtterance, ...]]:
+    """What the other and the candidate wrote for the utterances that both transcribed."""
+    common = {one.id for one in trial.before} & {one.id for one in trial.after}
+    before, after = (tuple(one for one in side if one.id in common) for side in (trial.before, trial.after))
+    return before, after
 
 
 def _figure(difference: Difference, before: float, after: float) -> Figure:

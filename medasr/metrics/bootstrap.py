@@ -81,6 +81,20 @@ def resample(scored: Sequence[ScoredUtterance], samples: int, seed: int) -> Resa
     return Resamples(drawn="speakers and their utterances", membership=each, weights=within)
 
 
+def resample_each(parts: Sequence[Sequence[ScoredUtterance]], samples: int, seed: int) -> Resamples:
+    """Resample several sets, each by itself as :func:`resample` does: each resample holds as much of every set as there is.
+
+    The membership is that of the sets' utterances one behind the other.
+    """
+    each = [resample(part, samples, seed + number) for number, part in enumerate(parts)]
+    firsts = np.cumsum([0, *(one.weights.shape[1] for one in each)])
+    return Resamples(
+        drawn=", ".join(dict.fromkeys(one.drawn for one in each)),
+        membership=[int(first) + place for first, one in zip(firsts, each, strict=False) for place in one.membership],
+        weights=np.hstack([one.weights for one in each]),
+    )
+
+
 def _draw(count: int, samples: int, generator: np.random.Generator) -> Counts:
     """How often each of ``count`` is drawn, behind a row of ones."""
     drawn = generator.multinomial(count, [1 / count] * count, size=samples).astype(np.float64)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medasr.errors import NotComparable
-from medasr.metrics.bootstrap import METRICS, estimate, rates, resample
+from medasr.metrics.bootstrap import METRICS, estimate, rates, resample_each
 from medasr.metrics.scores import HIGHER_IS_BETTER, Estimate, ScoredUtterance, TermOutcomeKind
 
 if TYPE_CHECKING:
@@ -68,9 +68,21 @@ def compare(
 
     Raise NotComparable unless both scored the same utterances with the same normalized references.
     """
-    first, second = (sorted(scored, key=lambda one: one.id) for scored in (first, second))
-    _require_same(first, second)
-    resamples = resample(first, samples, seed)
+    return compare_together([(first, second)], samples=samples, seed=seed)
+
+
+def compare_together(
+    parts: Sequence[tuple[Sequence[ScoredUtterance], Sequence[ScoredUtterance]]], *, samples: int = 1000, seed: int = 0
+) -> Comparison:
+    """Compare two models on several sets at once, given what they scored on each; each set is drawn by itself, and their counts are added.
+
+    Raise NotComparable unless both scored the same utterances of each set with the same normalized references.
+    """
+    ordered = [[sorted(scored, key=lambda one: one.id) for scored in part] for part in parts]
+    for one, other in ordered:
+        _require_same(one, other)
+    resamples = resample_each([one for one, _ in ordered], samples, seed)
+    first, second = ([scored for part in ordered for scored in part[side]] for side in (0, 1))
     before, after = (rates(scored, resamples.membership, resamples.weights) for scored in (first, second))
     differences = {}
     for metric in METRICS:

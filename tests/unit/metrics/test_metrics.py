@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from medasr.dataset.utterance import Exclusion, ExclusionReason
 from medasr.errors import DatasetError, NotComparable
 from medasr.lexicon import Lexicon, load_lexicon
-from medasr.metrics.comparison import compare
+from medasr.metrics.bootstrap import resample_each
+from medasr.metrics.comparison import compare, compare_together
 from medasr.metrics.scores import ScoredUtterance, TermOutcomeKind
 from medasr.metrics.scoring import score_utterance
 from medasr.metrics.summary import headline, summarize
@@ -242,3 +243,28 @@ class TestComparison:
     def test_other_references_are_not_compared(self, lexicon: Lexicon) -> None:
         with pytest.raises(NotComparable, match="references of 1 utterances differ"):
             compare([score(lexicon, "my knee hurts", "")], [score(lexicon, "my knee", "")])
+
+    def test_several_sets_are_drawn_each_by_itself(self, lexicon: Lexicon) -> None:
+        """Ids and speakers of the two sets are the same; in every draw there are four utterances of the one and two of the other."""
+        heard, missed = "I have nausea", "I have"
+        one = [score(lexicon, heard, heard, n, speaker=f"s{n}") for n in range(4)]
+        other = [score(lexicon, heard, missed, n, speaker=f"s{n}") for n in range(2)]
+        better = [score(lexicon, heard, heard, n, speaker=f"s{n}") for n in range(2)]
+        found = compare_together([(one, one), (other, better)]).differences["mta"]
+        assert found.points.value == pytest.approx(100 / 3)
+        assert set(found.drawn.round(6)) == {round(100 / 3, 6)}
+
+    def test_one_set_alone_is_compared_as_always(self, lexicon: Lexicon) -> None:
+        first = [score(lexicon, "I have nausea", text, n) for n, text in enumerate(["I have", "nausea", "I"])]
+        second = [score(lexicon, "I have nausea", "I have nausea", n) for n in range(3)]
+        assert compare_together([(first, second)]) == compare(first, second)
+
+    def test_a_speaker_known_in_one_set_only_does_not_scatter_the_other(self, lexicon: Lexicon) -> None:
+        named = [score(lexicon, "I have nausea", "nausea", n, speaker=f"s{n % 6}") for n in range(12)]
+        nameless = [score(lexicon, "I have nausea", "nausea", n) for n in range(3)]
+        drawn = resample_each([named, nameless], 5, 0)
+        assert drawn.drawn == "speakers, utterances"
+        assert drawn.weights.shape == (6, 6 + 3)
+        assert drawn.membership == [*range(6), *range(6), 6, 7, 8]
+        assert (drawn.weights[:, :6].sum(axis=1) == 6).all()
+        assert (drawn.weights[:, 6:].sum(axis=1) == 3).all()
