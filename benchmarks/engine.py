@@ -22,7 +22,7 @@ from benchmarks.options import Options, cores, installed
 from benchmarks.speech import Normalized, normalized, recordings, word_error_rate
 from benchmarks.turns import ratio, seconds_of, take_turns
 from daemon.engine.child import load_recognizer
-from daemon.engine.protocol import engine_options
+from daemon.engine.options import engine_options
 from medasr.audio import read_normalized
 from medasr.types import SAMPLE_RATE
 

@@ -34,7 +34,8 @@ from daemon.engine.batch import transcribe_all
 from daemon.engine.child import load_recognizer
 from daemon.engine.engine import Recognizer
 from daemon.engine.host import EngineHost
-from daemon.engine.protocol import Completed, engine_options
+from daemon.engine.options import engine_options
+from daemon.engine.protocol import Completed
 from medasr.audio import read_normalized
 from medasr.types import SAMPLE_RATE
 

@@ -16,7 +16,7 @@ from daemon.config import Config
 from daemon.decode.host import DecodeServer, decode_limits
 from daemon.delivery import Places
 from daemon.engine.host import EngineHost
-from daemon.engine.protocol import engine_options
+from daemon.engine.options import engine_options
 from daemon.evaluation import filing
 from daemon.gate import filing as gate_filing
 from daemon.intake import spool
@@ -35,7 +35,6 @@ from daemon.store.connection import Store
 from daemon.worker import Worker, WorkerOptions
 from medasr.lexicon import load_lexicon
 from medasr.packs import locate
-from medasr.quality import QualityThresholds
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +131,7 @@ def make_worker(config: Config, store: Store, decoder: DecodeServer, engine: Eng
             retry=timedelta(seconds=config.jobs.retry_seconds),
             backlog_seconds=config.engine.backlog_seconds,
             limits=limits,
-            quality=QualityThresholds(**config.quality.model_dump()),
+            quality=config.quality.thresholds(),
             owner=f"{_boot_id()}:{os.getpid()}",
         ),
         pulse=Pulse(),

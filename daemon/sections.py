@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from daemon.crontab import DISABLED, parse_crontab
+from medasr.quality import QualityThresholds
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -237,6 +238,10 @@ class Quality(Section):
     min_term_confidence: float = Field(
         0.5, ge=0, le=1, description="Below it a drug or a dose is to be looked at first (DOUBTFUL_TERM); 0 for none."
     )
+
+    def thresholds(self) -> QualityThresholds:
+        """The same as the guards take them."""
+        return QualityThresholds(**self.model_dump())
 
 
 class LexiconOptions(Section):

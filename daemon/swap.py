@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from daemon.engine.protocol import engine_options
+from daemon.engine.options import engine_options
 from daemon.registry.registry import BY_GATE, FORCED, LOAD_FAILED, Registry
 from daemon.registry.serving import model_name
 from daemon.store import models, verdicts

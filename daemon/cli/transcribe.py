@@ -53,7 +53,8 @@ def _transcribed(config: Config, files: tuple[Path, ...]) -> Iterator[tuple[Path
     """Each file with its transcript or error as JSON, as they are finished."""
     from daemon.decode.host import DecodeServer
     from daemon.engine.host import EngineHost
-    from daemon.engine.protocol import Completed, Failed, engine_options
+    from daemon.engine.options import engine_options
+    from daemon.engine.protocol import Completed, Failed
     from medasr.errors import RecordingError
 
     with ExitStack() as stack:
@@ -110,10 +111,9 @@ def _document(config: Config, path: Path, event: Completed, facts: AudioFacts) -
 
     from medasr.doubts import mark_doubtful_terms
     from medasr.lexicon import find_terms, load_lexicon
-    from medasr.quality import QualityThresholds
 
     terms = find_terms(load_lexicon(config.lexicon.extra), event.transcript.segments, event.transcript.text)
-    transcript = mark_doubtful_terms(event.transcript, terms, QualityThresholds(**config.quality.model_dump()))
+    transcript = mark_doubtful_terms(event.transcript, terms, config.quality.thresholds())
     return {
         "file": _name(path),
         "audio": asdict(facts),

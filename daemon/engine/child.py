@@ -57,7 +57,6 @@ def load_recognizer(options: EngineOptions) -> Recognizer:
     """Load detector and weights; raise ModelError when the weights are missing, altered, unsafe or of the wrong kind."""
     from medasr.lexicon import find
     from medasr.packs import locate
-    from medasr.quality import QualityThresholds
     from medasr.recognition import assemble
     from medasr.speech import SpeechDetector, SpeechOptions, plan_windows
     from medasr.whisper.manifest import MANIFEST_FILE, require_base, verify_adapter
@@ -92,7 +91,7 @@ def load_recognizer(options: EngineOptions) -> Recognizer:
     )
     speech_options = SpeechOptions(**options.speech.model_dump())
     detector = SpeechDetector(speech_options)
-    thresholds = QualityThresholds(**options.quality.model_dump())
+    thresholds = options.quality.thresholds()
 
     def plan(waveform: Waveform) -> tuple[list[SpeechSpan], list[SpeechSpan]]:
         speech = detector.detect(waveform)

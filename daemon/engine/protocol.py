@@ -7,24 +7,19 @@ see the same PCM file. The first message to the child is its :class:`EngineOptio
 from __future__ import annotations
 
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from daemon.registry.naming import SERVING
-from daemon.registry.serving import resolve
 from daemon.sections import Model, Quality, Speech
-from daemon.tuning.tuning import fitting
 from medasr.errors import EngineError
 from medasr.types import ModelVersion, Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from daemon.config import Config
 
 _LENGTH = struct.Struct(">I")
 
@@ -184,25 +179,6 @@ _Message = TypeVar("_Message", Request, Reply)
 _FORMAT = ConfigDict(strict=True, ser_json_inf_nan="constants")
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="frame")], config=_FORMAT)
 _REPLIES: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="frame")], config=_FORMAT)
-
-
-def engine_options(config: Config, name: str = SERVING) -> EngineOptions:
-    """The part of the configuration that concerns the model child, with the weights that a name stands for. Raise as :func:`resolve`.
-
-    What the configuration leaves to choose is as it was tuned, for every version of the base alike.
-    """
-    model = resolve(config, name)
-    tuning = fitting(config, model.base)
-    return EngineOptions(
-        models=config.paths.models,
-        model=model.model_copy(update=asdict(tuning.setting)) if tuning else model,
-        speech=config.speech,
-        quality=config.quality,
-        lexicon=config.lexicon.extra,
-        load_seconds=config.engine.load_seconds,
-        hang_seconds=config.engine.hang_seconds,
-        tuned_for=tuning.device if tuning else "",
-    )
 
 
 def encode_request(request: Request) -> bytes:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemon.engine.protocol import EngineOptions, engine_options
+from daemon.engine.options import engine_options
+from daemon.engine.protocol import EngineOptions
 from daemon.registry.naming import SERVING
 from daemon.registry.serving import adapter_identity
 from daemon.sections import Quality

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.engine.protocol import engine_options
+from daemon.engine.options import engine_options
 from daemon.evaluation.plan import EvaluationPlan, EvaluationRequest, plan_evaluation, plan_for
 from daemon.gate.options import EMBEDDED_SPEECH
 from daemon.registry.naming import is_version_name

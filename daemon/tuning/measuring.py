@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from daemon import home
 from daemon.engine.batch import transcribe_all
 from daemon.engine.host import EngineHost
-from daemon.engine.protocol import Completed, Died, EngineOptions, Failed, engine_options
+from daemon.engine.options import engine_options
+from daemon.engine.protocol import Completed, Died, EngineOptions, Failed
 from daemon.evaluation.courtesy import LOOK_SECONDS, stand_back
 from daemon.registry.serving import adapter_identity
 from daemon.tuning.examination import in_words

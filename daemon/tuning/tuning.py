@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,15 +54,10 @@ _TUNING: TypeAdapter[Tuning] = TypeAdapter(Tuning)
 
 
 def write(state: Path, tuning: Tuning) -> None:
-    """Keep a tuning in a home's state, whole or not at all, also after a power cut."""
-    partial = state / f".{FILE}"
-    descriptor = os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(_TUNING.dump_json(tuning, indent=2) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(state / FILE)
-    _synchronize(state)
+    """Keep a tuning in a home's state, whole or not at all."""
+    from medasr.whisper.manifest import write_durably
+
+    write_durably(state / FILE, _TUNING.dump_json(tuning, indent=2) + b"\n")
 
 
 def forget(state: Path) -> bool:
@@ -72,7 +66,6 @@ def forget(state: Path) -> bool:
         (state / FILE).unlink()
     except FileNotFoundError:
         return False
-    _synchronize(state)
     return True
 
 
@@ -109,11 +102,3 @@ def fitting(config: Config, base: str) -> Tuning | None:
     """What is kept, if it holds for this base, machine and configuration."""
     tuning = read(config.paths.state)
     return tuning if tuning and not misfit(config, tuning, base) else None
-
-
-def _synchronize(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

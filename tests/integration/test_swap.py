@@ -14,7 +14,8 @@ import pytest
 
 from daemon.config import Config
 from daemon.engine.host import EngineHost
-from daemon.engine.protocol import Completed, Died, EngineEvent, Progress, Ready, engine_options
+from daemon.engine.options import engine_options
+from daemon.engine.protocol import Completed, Died, EngineEvent, Progress, Ready
 from daemon.learning.loading import require_loadable
 from daemon.pulse import Pulse
 from daemon.registry.registry import Registry

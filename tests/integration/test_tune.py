@@ -14,7 +14,8 @@ from daemon.cli import medasrd
 from daemon.engine.batch import transcribe_all
 from daemon.engine.child import load_recognizer
 from daemon.engine.host import EngineHost
-from daemon.engine.protocol import Completed, EngineOptions, engine_options
+from daemon.engine.options import engine_options
+from daemon.engine.protocol import Completed, EngineOptions
 from daemon.sections import Model, Quality, Speech
 from daemon.tuning import measuring
 from daemon.tuning import tuning as stored

@@ -10,7 +10,7 @@ import pytest
 
 from daemon import home as homes
 from daemon.config import Config
-from daemon.engine.protocol import engine_options
+from daemon.engine.options import engine_options
 from daemon.tuning import tuning as stored
 from daemon.tuning.examination import check_setting
 from daemon.tuning.machine import this_machine
