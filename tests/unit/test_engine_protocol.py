@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.config import Config
+from daemon.engine.options import engine_options
 from daemon.engine.protocol import (
     MAX_FRAME_BYTES,
     Cancel,
@@ -34,7 +35,6 @@ from daemon.engine.protocol import (
     decode_request,
     encode_reply,
     encode_request,
-    engine_options,
     frame,
 )
 from daemon.registry.serving import resolve
