@@ -9,6 +9,7 @@ docs/normalization.md tells the rules and their reasons.
 from __future__ import annotations
 
 import math
+import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -138,6 +139,15 @@ def normalize(source: int, sink: int, limits: AudioLimits | None = None) -> Audi
 def read_normalized(path: Path) -> Waveform:
     """Map a file that :func:`normalize` wrote: read-only float32 samples, shape ``[n]``, in memory only where they are looked at."""
     return np.memmap(path, dtype="<f4", mode="r")
+
+
+def let_go(waveform: Waveform) -> None:
+    """Take what was looked at of a waveform from :func:`read_normalized` out of memory again, until it is looked at once more.
+
+    An array that is no such map is left alone.
+    """
+    if isinstance(waveform.base, mmap.mmap) and not waveform.flags.writeable:
+        waveform.base.madvise(mmap.MADV_DONTNEED)
 
 
 class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medasr.audio import read_normalized
 from medasr.speech import FRAME_SAMPLES, LONGEST_WINDOW_SECONDS, SpeechDetector, SpeechOptions, plan_windows, spans_of
 from medasr.types import SAMPLE_RATE, SpeechSpan
 from tests.support.speech import NON_SPEECH
@@ -115,6 +118,25 @@ def test_a_recording_is_judged_the_same_in_memory_and_as_a_memory_map(tmp_path) 
     in_memory = detector.probabilities(waveform)
     assert in_memory.shape == (-(-len(waveform) // FRAME_SAMPLES),)
     assert np.array_equal(in_memory, detector.probabilities(mapped))
+
+
+def test_of_a_recording_that_is_mapped_nothing_stays_in_memory_when_its_speech_is_found(tmp_path: Path) -> None:
+    waveform = np.random.default_rng(0).uniform(-0.5, 0.5, 60 * SAMPLE_RATE).astype(np.float32)
+    waveform.tofile(tmp_path / "pcm")
+    mapped = read_normalized(tmp_path / "pcm")
+    assert mapped.sum() != 0.0
+    assert resident(tmp_path / "pcm") >= waveform.nbytes
+    SpeechDetector(OPTIONS).detect(mapped)
+    assert resident(tmp_path / "pcm") == 0
+    assert np.array_equal(mapped, waveform)
+
+
+def resident(file: Path) -> int:
+    """How many bytes of a file are mapped into this process and in its memory."""
+    maps = Path("/proc/self/smaps").read_text(encoding="utf-8")
+    return sum(
+        int(kilobytes) * 1024 for kilobytes in re.findall(rf"{re.escape(str(file))}\n.*\n.*\n.*\nRss: +(\d+) kB", maps)
+    )
 
 
 def test_detection_needs_no_torch() -> None:
