@@ -42,6 +42,7 @@ lint: $(VENV)/.ready ## Check style and types
 
 bench: $(VENV)/.ready ## Measure speed and memory, both sides in one run
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps openai-whisper
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what was made: .venv, models, and the homes .demo and .home with all that is in them

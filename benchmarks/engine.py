@@ -1,150 +1,141 @@
-"""Speed and accuracy of the engine beside faster-whisper, on the same weights, samples, threads and greedy decoding.
+"""Speed and correctness of the engine beside other programs, on the same weights, samples and threads.
 
-Both get recordings one after the other as decoded samples, look for speech with Silero VAD themselves, and write timestamps. For
-information: nothing is limited here.
+Each program is a process of its own and gets recordings as decoded samples; loading is on nobody's clock. medasr is measured as it
+serves, with the adapter that comes with it, and with the stock weights that the others have. faster-whisper goes about short recordings
+in the way that was fastest on some of them just before. openai-whisper, the pipeline of transformers and whisper.cpp are slow, and
+transcribe once.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from benchmarks import ctranslate2
-from benchmarks.figures import Line, Spread
+from benchmarks.correctness import judge
+from benchmarks.engine_figures import MemoryFigures, SetFigures, SideFigures
+from benchmarks.figures import Figures, tell
 from benchmarks.homes import temporary_home
-from benchmarks.options import Options, cores, installed
-from benchmarks.speech import Normalized, normalized, recordings, word_error_rate
-from benchmarks.turns import ratio, seconds_of, take_turns
-from daemon.engine.child import load_recognizer
-from daemon.engine.options import engine_options
-from medasr.audio import read_normalized
-from medasr.types import SAMPLE_RATE
+from benchmarks.options import Options, installed
+from benchmarks.programs import faster_whisper
+from benchmarks.programs.running import FLOAT32, INT8, MEDASR, OTHERS, STOCK, Program, Running, Taken
+from benchmarks.programs.written import LONG, SHORT
+from benchmarks.recording_sets import RecordingSet, recording_sets
+from benchmarks.turns import take_turns
+from daemon.registry.serving import resolve
+from medasr.types import WINDOW_SECONDS
+from medasr.whisper.adapter import read_shortest_context
 
-if TYPE_CHECKING:
-    from medasr.types import Waveform
-
-    #: Samples of all recordings → a text for each.
-    Transcribe = Callable[[Sequence[Waveform]], list[str]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Side:
-    """One program: seconds for all recordings, round by round, and its word error rate."""
-
-    seconds: Spread
-    word_error_rate: float
+#: How many short recordings decide which way faster-whisper goes about the others.
+_TRIED = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineFigures:
-    """All programs on one model."""
+class _Side:
+    """A program and how it goes about a set."""
 
-    model: str
-    recordings: int
-    audio_seconds: float
-    sides: Mapping[str, Side]
-
-    def lines(self) -> list[Line]:
-        speeds = [
-            Line(
-                what=f"{name}, times real time",
-                value=Spread(values=tuple(self.audio_seconds / s for s in side.seconds.values)),
-            )
-            for name, side in self.sides.items()
-        ]
-        ratios = [
-            Line(what=f"speed of medasr / {name}", value=ratio(side.seconds, self.sides["medasr"].seconds))
-            for name, side in self.sides.items()
-            if name != "medasr"
-        ]
-        errors = [
-            Line(what=f"{name}, word error rate", value=100 * side.word_error_rate, unit="%")
-            for name, side in self.sides.items()
-        ]
-        return [Line(what=f"recordings, {self.model}", value=self.recordings), *speeds, *ratios, *errors]
+    name: str
+    program: Program
+    way: str
 
 
-def measure(options: Options) -> list[EngineFigures]:
-    spoken = recordings(options, 48, 6)
+def measure(options: Options) -> list[Figures]:
+    if not INT8.here:
+        tell("faster-whisper is not installed, so nothing is compared; `make bench` installs it")
+        return []
     with tempfile.TemporaryDirectory(prefix="medasr-benchmark-") as folder:
-        samples = normalized(spoken, Path(folder))
-        return [_compare(model, samples, options.pick(3, 1)) for model in options.models]
+        sets = recording_sets(options, Path(folder))
+        return [figures for model in options.models for figures in _compare(model, sets)]
 
 
-def _compare(model: str, samples: Sequence[Normalized], rounds: int) -> EngineFigures:
-    sides: dict[str, Transcribe] = {"medasr": _medasr(model)}
-    for precision in ("float32", "int8"):
-        sides[f"faster-whisper {precision}"] = _faster_whisper(model, precision)
-    waveforms = [np.array(read_normalized(recording.pcm)) for recording in samples]
-    texts = {name: transcribe(waveforms) for name, transcribe in sides.items()}  # the same in every round
-    timed = {name: partial(seconds_of, partial(transcribe, waveforms)) for name, transcribe in sides.items()}
-    seconds = take_turns(f"engine, {model}", timed, rounds)
-    references = [recording.spoken.reference for recording in samples]
-    return EngineFigures(
+def _compare(model: str, sets: Sequence[RecordingSet]) -> list[Figures]:
+    adapter = _adapter(model)
+    programs = [MEDASR, *([STOCK] if adapter else []), INT8, FLOAT32, *OTHERS]
+    with ExitStack() as stack:
+        running: dict[Program, Running] = {}
+        for program in programs:
+            if program.here:
+                running[program] = stack.enter_context(Running(program, model))
+            else:
+                tell(f"{program.name} is not installed and is left out; `make bench` installs it")
+        first = sets[0].recordings[0].pcm
+        for program, process in running.items():
+            tell(f"engine, {model}: {program.name} loads")
+            process.transcribe([first], SHORT)
+        fastest = _fastest(running[INT8], [one.pcm for one in sets[0].recordings[:_TRIED]])
+        peaks: dict[str, int] = {}
+        figures: list[Figures] = [_measure_set(model, one, running, fastest, adapter, peaks) for one in sets]
+    return [*figures, MemoryFigures(model=model, peak_bytes=peaks)]
+
+
+def _adapter(model: str) -> str:
+    """The folder of the adapter that serves on a new home; empty where none does."""
+    installed(model)
+    with temporary_home(model={"base": model}) as config:
+        return resolve(config).adapter
+
+
+def _fastest(process: Running, recordings: Sequence[Path]) -> str:
+    """faster-whisper's fastest way on short recordings."""
+    seconds = {way: process.transcribe(recordings, way).seconds for way in faster_whisper.SHORT_WAYS}
+    tell("faster-whisper: " + ", ".join(f"{way} {taken:.2f} s" for way, taken in seconds.items()))
+    return min(seconds, key=lambda way: seconds[way])
+
+
+def _measure_set(
+    model: str,
+    recorded: RecordingSet,
+    running: Mapping[Program, Running],
+    fastest: str,
+    adapter: str,
+    peaks: dict[str, int],
+) -> SetFigures:
+    sides = {side.name: side for side in _sides(recorded, fastest) if side.program in running}
+    taken: dict[str, Taken] = {}
+    files = [one.pcm for one in recorded.recordings]
+
+    def turn(side: _Side) -> Callable[[], float]:
+        def run() -> float:
+            taken[side.name] = running[side.program].transcribe(files, side.way)
+            peaks[side.program.name] = taken[side.name].peak_bytes
+            return taken[side.name].seconds
+
+        return run
+
+    seconds = take_turns(
+        f"engine, {model}, {recorded.name}",
+        {name: turn(side) for name, side in sides.items()},
+        recorded.rounds,
+        once=[name for name, side in sides.items() if side.program in OTHERS],
+    )
+    references = [one.spoken.reference for one in recorded.recordings]
+    return SetFigures(
         model=model,
-        recordings=len(samples),
-        audio_seconds=sum(recording.seconds for recording in samples),
+        name=recorded.name,
+        way=recorded.way,
+        recordings=len(files),
+        audio_seconds=recorded.seconds,
         sides={
-            name: Side(seconds=seconds[name], word_error_rate=word_error_rate(references, texts[name]))
+            name: SideFigures(
+                seconds=seconds[name], correctness=judge(references, taken[name].written, recorded.speech)
+            )
             for name in sides
         },
+        rivals=tuple(name for name, side in sides.items() if side.program is INT8),
+        short_windows=bool(adapter) and read_shortest_context(Path(adapter)) < WINDOW_SECONDS,
+        learned=recorded.learned(adapter),
     )
 
 
-def _medasr(model: str) -> Transcribe:
-    installed(model)
-    with temporary_home(model={"base": model, "threads": cores()}) as config:
-        recognizer = load_recognizer(engine_options(config))
-        batch_size = config.model.batch_size
-
-    def transcribe(waveforms: Sequence[Waveform]) -> list[str]:
-        """As the engine does it: windows of several recordings in one batch."""
-        plans = [recognizer.plan(waveform) for waveform in waveforms]
-        windows = [
-            waveform[round(window.start * SAMPLE_RATE) : round(window.end * SAMPLE_RATE)]
-            for waveform, (_, planned) in zip(waveforms, plans, strict=True)
-            for window in planned
-        ]
-        batches = range(0, len(windows), batch_size)
-        written = iter(
-            [
-                hypothesis
-                for first in batches
-                for hypothesis in recognizer.transcriber.transcribe(windows[first : first + batch_size])
-            ]
-        )
-        return [
-            recognizer.assemble(planned, [next(written) for _ in planned], speech).text for speech, planned in plans
-        ]
-
-    return transcribe
-
-
-def _faster_whisper(model: str, precision: str) -> Transcribe:
-    from faster_whisper import WhisperModel
-
-    loaded: Any = WhisperModel(
-        str(ctranslate2.folder(model)), device="cpu", compute_type=precision, cpu_threads=cores(), local_files_only=True
-    )
-
-    def transcribe(waveforms: Sequence[Waveform]) -> list[str]:
-        texts = []
-        for waveform in waveforms:
-            segments, _ = loaded.transcribe(
-                waveform,
-                language="en",
-                beam_size=1,
-                temperature=0.0,
-                condition_on_previous_text=False,
-                vad_filter=True,
-            )
-            texts.append(" ".join(segment.text.strip() for segment in segments))
-        return texts
-
-    return transcribe
+def _sides(recorded: RecordingSet, fastest: str) -> list[_Side]:
+    """Who transcribes a set, and how."""
+    ours = [_Side(name=program.name, program=program, way=recorded.way) for program in (MEDASR, STOCK)]
+    slow = [_Side(name=program.name, program=program, way=recorded.way) for program in OTHERS if recorded.slow_too]
+    if recorded.way == LONG:
+        ways = [(INT8, way) for way in faster_whisper.LONG_WAYS]
+    else:
+        ways = [(program, fastest) for program in (INT8, FLOAT32)]
+    rivals = [_Side(name=f"{program.name}, {way}", program=program, way=way) for program, way in ways]
+    return [*ours, *rivals, *slow]

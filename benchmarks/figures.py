@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.table import Table
@@ -56,11 +56,29 @@ class Line:
         return "" if self.at_least is None else f"≥ {_short(self.at_least)}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Several things measured of several sides: a row for each side, and of each figure the median and the extremes."""
+
+    title: str
+    columns: tuple[str, ...]  #: behind the side's name
+    rows: Mapping[str, tuple[float | Spread | None, ...]]  #: None where there is no such figure
+
+
 class Figures(Protocol):
     """What ``measure`` of a benchmark returns: a frozen dataclass."""
 
     def lines(self) -> Sequence[Line]:
         """The figures as rows, limits beside them."""
+        ...
+
+
+@runtime_checkable
+class Compared(Figures, Protocol):
+    """Figures of several sides, of which the lines hold only what has a limit."""
+
+    def grid(self) -> Grid:
+        """All of them."""
         ...
 
 
@@ -79,11 +97,39 @@ def table(title: str, lines: Sequence[Line]) -> Table:
 
 
 def show(title: str, lines: Sequence[Line]) -> None:
-    """Print the table; wide enough for every line when the output is not a terminal."""
-    console = Console(highlight=False)
-    console = console if console.is_terminal else Console(highlight=False, width=140)
+    """Print the table."""
+    console = _console()
     console.print(table(title, lines))
     console.print()
+
+
+def show_grid(grid: Grid) -> None:
+    """Print a comparison, a row for each side."""
+    shown = Table(
+        title=grid.title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False
+    )
+    shown.add_column("")
+    for column in grid.columns:
+        shown.add_column(column, justify="right")
+    for side, figures in grid.rows.items():
+        shown.add_row(side, *(_cell(figure) for figure in figures))
+    console = _console()
+    console.print(shown)
+    console.print()
+
+
+def _cell(figure: float | Spread | None) -> str:
+    if figure is None:
+        return "–"
+    if isinstance(figure, Spread):
+        return _short(figure.median) + (f" ({figure})" if len(figure.values) > 1 else "")
+    return _short(figure)
+
+
+def _console() -> Console:
+    """Wide enough for every line when the output is not a terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=140)
 
 
 def tell(message: str) -> None:

@@ -25,6 +25,7 @@ class Options:
         None  #: folder in the schema of the medical speech dataset; None for the default or the samples
     )
     count: int | None = None  #: recordings to use; None for what the benchmark thinks right
+    hour: bool = False  #: compare programs on an hour of speech as well
 
     def pick(self, full: int, quick: int) -> int:
         """A size or a number of repetitions."""

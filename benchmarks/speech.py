@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from benchmarks.figures import tell
 from benchmarks.options import ROOT, Options
 from medasr.audio import normalize, read_normalized
+from medasr.speech_sets import UNLIKE, path_of
 from medasr.types import SAMPLE_RATE
 
 #: The medical speech dataset, in the schema of its Kaggle publication; recordings may be WAV or FLAC.
@@ -43,13 +45,19 @@ def recordings(options: Options, full: int, quick: int) -> list[Spoken]:
     found = _dataset(folder) if (folder / "overview-of-recordings.csv").is_file() else []
     if not found:
         tell(f"{folder} has no recordings: the synthetic samples are used, and too few of them to say much")
-        found = _samples()
+        found = sample_recordings()
+    return spread(found, count)
+
+
+def spread(found: Sequence[Spoken], count: int) -> list[Spoken]:
+    """So many of them, from all over the list; all if there are no more."""
     step = max(1, len(found) // count)
-    return found[::step][:count]
+    return list(found[::step][:count])
 
 
 def normalized(spoken: Sequence[Spoken], folder: Path) -> list[Normalized]:
-    """Decode recordings into a folder."""
+    """Decode recordings into a folder, which is made if need be."""
+    folder.mkdir(exist_ok=True)
     made = []
     for number, recording in enumerate(spoken):
         pcm = folder / f"{number}.f32"
@@ -64,17 +72,23 @@ def normalized(spoken: Sequence[Spoken], folder: Path) -> list[Normalized]:
     return made
 
 
-def word_error_rate(references: list[str], hypotheses: list[str]) -> float:
-    """Errors per reference word over all recordings, after Whisper's English normalizer (https://arxiv.org/abs/2212.04356, appendix C)."""
-    from jiwer import wer
-    from whisper_normalizer.english import EnglishTextNormalizer
+def invented(least: float, most: float = float("inf")) -> list[Spoken]:
+    """Consultations, dictations, calls and talk in synthetic voices, of so many seconds; no adapter of ours has learned from them."""
+    import soundfile
 
-    plain = EnglishTextNormalizer()
-    pairs = [
-        (plain(reference), plain(hypothesis)) for reference, hypothesis in zip(references, hypotheses, strict=True)
+    manifest = path_of(UNLIKE)
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    spoken = [Spoken(path=manifest.parent / row["audio"], reference=row["text"]) for row in rows]
+    return [one for one in spoken if least <= soundfile.info(one.path).duration < most]
+
+
+def sample_recordings() -> list[Spoken]:
+    """The samples that come with the sources."""
+    return [
+        Spoken(path=path, reference=path.with_suffix(".txt").read_text(encoding="utf-8"))
+        for path in sorted(SAMPLES.iterdir())
+        if path.suffix in AUDIO
     ]
-    spoken = [pair for pair in pairs if pair[0]]
-    return float(wer([reference for reference, _ in spoken], [hypothesis for _, hypothesis in spoken]))
 
 
 def _dataset(folder: Path) -> list[Spoken]:
@@ -82,11 +96,3 @@ def _dataset(folder: Path) -> list[Spoken]:
     with (folder / "overview-of-recordings.csv").open(encoding="utf-8", newline="") as stream:
         rows = [(Path(row["file_name"]).stem, row["phrase"]) for row in csv.DictReader(stream)]
     return [Spoken(path=lying[stem], reference=phrase) for stem, phrase in rows if stem in lying]
-
-
-def _samples() -> list[Spoken]:
-    return [
-        Spoken(path=path, reference=path.with_suffix(".txt").read_text(encoding="utf-8"))
-        for path in sorted(SAMPLES.iterdir())
-        if path.suffix in AUDIO
-    ]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from benchmarks.figures import Spread, tell
 
 
-def take_turns(what: str, sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Spread]:
-    """The seconds that each side returns, round by round; every round begins with another side."""
+def take_turns(
+    what: str, sides: Mapping[str, Callable[[], float]], rounds: int, once: Collection[str] = ()
+) -> dict[str, Spread]:
+    """The seconds that each side returns, round by round; every round begins with another side. Those in ``once`` take part in the first."""
     taken: dict[str, list[float]] = {side: [] for side in sides}
-    names = list(sides)
     for number in range(rounds):
+        names = [side for side in sides if number == 0 or side not in once]
         first = number % len(names)
         for side in [*names[first:], *names[:first]]:
             tell(f"{what}: round {number + 1} of {rounds}, {side}")
@@ -28,8 +30,8 @@ def seconds_of(function: Callable[[], object]) -> float:
 
 
 def ratio(left: Spread, right: Spread) -> Spread:
-    """Left by right, round by round."""
-    return Spread(values=tuple(one / other for one, other in zip(left.values, right.values, strict=True)))
+    """Left by right, round by round; of the rounds in which both took part, the first ones."""
+    return Spread(values=tuple(one / other for one, other in zip(left.values, right.values, strict=False)))
 
 
 def beyond(spread: Spread, base: Spread) -> Spread:

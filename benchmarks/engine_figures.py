@@ -1,0 +1,97 @@
+"""What the comparison of programs shows: speed, correctness and memory of each, and medasr's lead where there is a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmarks.correctness import Correctness
+from benchmarks.figures import Grid, Line, Spread
+from benchmarks.programs.running import MEDASR, STOCK
+from benchmarks.programs.written import SHORT
+from benchmarks.turns import ratio
+
+#: How many times the throughput of faster-whisper is to be reached: on short recordings where windows may be short, on long ones.
+SHORT_LEAD = 10.0
+LONG_LEAD = 2.5
+#: Memory of the whole process, GB.
+PEAK = 1.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideFigures:
+    """A program on one set: seconds for all recordings, round by round, and how right it is."""
+
+    seconds: Spread
+    correctness: Correctness
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetFigures:
+    """All programs on one set of recordings."""
+
+    model: str
+    name: str  #: of the set
+    way: str
+    recordings: int
+    audio_seconds: float
+    sides: Mapping[str, SideFigures]
+    rivals: tuple[str, ...]  #: of the sides, those that medasr is held against
+    short_windows: bool  #: whether what serves computes windows of less than 30 s
+    learned: bool  #: whether what serves has learned from these recordings, so that its errors say nothing
+
+    def grid(self) -> Grid:
+        """A row for each program."""
+        return Grid(
+            title=f"{self.model}, {self.name}: {self.recordings} of {self.audio_seconds / 60:.1f} min together",
+            columns=("times real time", "medasr is faster by", "normalized WER, %", "left out, %", "covered, %"),
+            rows={
+                name: (
+                    Spread(values=tuple(self.audio_seconds / value for value in side.seconds.values)),
+                    None if name == MEDASR.name else ratio(side.seconds, self.sides[MEDASR.name].seconds),
+                    side.correctness.word_error_rate,
+                    side.correctness.dropped,
+                    side.correctness.coverage,
+                )
+                for name, side in self.sides.items()
+            },
+        )
+
+    def lines(self) -> list[Line]:
+        rival = min(self.rivals, key=lambda name: self.sides[name].seconds.median)
+        lead = LONG_LEAD if self.way != SHORT else SHORT_LEAD if self.short_windows else None
+        # Errors on what was learned by heart would be no comparison; the stock weights are the rival's own.
+        judged = STOCK.name if self.learned else MEDASR.name
+        best = min(self.sides[name].correctness.word_error_rate for name in self.rivals)
+        return [
+            Line(
+                what=f"{self.model}, {self.name}: speed of medasr / {rival}",
+                value=ratio(self.sides[rival].seconds, self.sides[MEDASR.name].seconds),
+                at_least=lead,
+            ),
+            Line(
+                what=f"{self.model}, {self.name}: normalized WER of {judged} above faster-whisper's best",
+                value=self.sides[judged].correctness.word_error_rate - best,
+                unit="points",
+                at_most=0.0,
+            ),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryFigures:
+    """The most memory that each program's process had over all sets, weights and libraries included."""
+
+    model: str
+    peak_bytes: Mapping[str, int]
+
+    def lines(self) -> list[Line]:
+        return [
+            Line(
+                what=f"{self.model}: peak memory of {name}",
+                value=peak / 1e9,
+                unit="GB",
+                at_most=PEAK if name == MEDASR.name else None,
+            )
+            for name, peak in self.peak_bytes.items()
+        ]
