@@ -50,6 +50,8 @@ def make_trainee(model: LoadedModel, recipe: TrainingRecipe, steps: int) -> Trai
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.data = parameter.data.float()
+    if model.compute_type is torch.bfloat16:
+        _spare_casts(adapted)
     adapted.train()
     return Trainee(
         network=adapted.get_base_model(),
@@ -60,6 +62,19 @@ def make_trainee(model: LoadedModel, recipe: TrainingRecipe, steps: int) -> Trai
         steps=steps,
         average=[parameter.detach().clone() for parameter in trained],
     )
+
+
+def _spare_casts(adapted: Any) -> None:
+    """Let autocast choose the type in which an adapter computes.
+
+    PEFT brings what goes into an adapter to the type of its weights, fp32, which autocast takes back at once: the gradients are the
+    same to the bit, and without it a step takes an eighth less time.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for module in adapted.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False
 
 
 def learn(trainee: Trainee, batch: Batch, recipe: TrainingRecipe) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 
 from medasr.dataset.loading import load_dataset
 from medasr.dataset.utterance import Dataset
@@ -167,6 +168,21 @@ class TestLearning:
         model = load_model(replace(tiny_english(), precision="nf4"))
         _, losses = taught(model, examples, replace(RECIPE, precision="nf4"), epochs=4)
         assert losses[-1] < losses[0]
+
+    def test_in_half_precision_pefts_casts_change_nothing_and_are_left_out(self, examples: list[Example]) -> None:
+        learned = []
+        for casts in (False, True):
+            half = load_model(replace(tiny_english(), precision="bf16"))
+            trainee = make_trainee(half, RECIPE, steps=2)
+            layers = [layer for layer in trainee.adapted.modules() if isinstance(layer, BaseTunerLayer)]
+            assert layers
+            for layer in layers:
+                assert not layer.cast_input_dtype_enabled
+                layer.cast_input_dtype_enabled = casts
+            for batch in batches(examples, half)[:2]:
+                learn(trainee, batch, RECIPE)
+            learned.append(adapter_tensors(trainee))
+        assert equal(*learned)
 
     def test_a_batch_in_parts_teaches_the_same(self, examples: list[Example]) -> None:
         tensors = []
