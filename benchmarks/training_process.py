@@ -20,12 +20,17 @@ from medasr.training.batches import Material, draw_epoch, make_batch
 from medasr.training.examples import Example
 from medasr.training.loop import learn, make_trainee
 from medasr.training.notation import notation_of
-from medasr.training.recipe import TrainingRecipe
+from medasr.training.recipe import NOTEBOOK, TrainingRecipe
 from medasr.types import SAMPLE_RATE, SpeechSpan
 from medasr.whisper.model import ModelOptions, load_model
 
-#: The same batches on both sides: nothing is joined, nothing longer than it has to be.
-RECIPE = TrainingRecipe(join_share=0.0, empty_share=0.0, longer_share=0.0, practice_share=0.0, rehearsal_share=0.0)
+#: The same recordings on all sides: nothing is joined or added, nothing longer than it has to be.
+RECIPES = {
+    "medasr": TrainingRecipe(
+        join_share=0.0, empty_share=0.0, longer_share=0.0, practice_share=0.0, rehearsal_share=0.0
+    ),
+    "notebook": NOTEBOOK,
+}
 
 
 def main() -> None:
@@ -50,7 +55,7 @@ def _learn(order: dict[str, Any], folder: Path) -> dict[str, float]:
             threads=cores(),
         )
     )
-    recipe = replace(RECIPE, shortest_context=order["shortest_context"])
+    recipe = replace(RECIPES[order["recipe"]], shortest_context=order["shortest_context"])
     examples = [_example(Path(file), folder / str(number)) for number, file in enumerate(order["files"])]
     batches = draw_epoch(Material(examples=examples), recipe, 0)
     notation = notation_of(model, "en")
