@@ -1,9 +1,9 @@
 """Speed and correctness of the engine beside other programs, on the same weights, samples and threads.
 
 Each program is a process of its own and gets recordings as decoded samples; loading is on nobody's clock. medasr is measured as it
-serves, with the adapter that comes with it, and with the stock weights that the others have. faster-whisper goes about short recordings
-in the way that was fastest on some of them just before. openai-whisper, the pipeline of transformers and whisper.cpp are slow, and
-transcribe once.
+serves, with the adapter that comes with it, and, where that has learned from the recordings, with the stock weights that the others
+have. faster-whisper goes about short recordings in the way that was fastest on some of them just before. What has no limit runs once, and
+the slow programs on half of the recordings.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ _TRIED = 8
 
 @dataclass(frozen=True, kw_only=True)
 class _Side:
-    """A program and how it goes about a set."""
+    """A program, what it transcribes, and how."""
 
     name: str
     program: Program
+    recorded: RecordingSet
     way: str
 
 
@@ -52,7 +53,8 @@ def measure(options: Options) -> list[Figures]:
 
 def _compare(model: str, sets: Sequence[RecordingSet]) -> list[Figures]:
     adapter = _adapter(model)
-    programs = [MEDASR, *([STOCK] if adapter else []), INT8, FLOAT32, *OTHERS]
+    stock = [STOCK] if any(one.learned(adapter) for one in sets) else []
+    programs = [MEDASR, *stock, INT8, FLOAT32, *OTHERS]
     with ExitStack() as stack:
         running: dict[Program, Running] = {}
         for program in programs:
@@ -92,12 +94,13 @@ def _measure_set(
     adapter: str,
     peaks: dict[str, int],
 ) -> SetFigures:
-    sides = {side.name: side for side in _sides(recorded, fastest) if side.program in running}
+    learned = recorded.learned(adapter)
+    sides = {side.name: side for side in _sides(recorded, fastest, learned=learned) if side.program in running}
     taken: dict[str, Taken] = {}
-    files = [one.pcm for one in recorded.recordings]
 
     def turn(side: _Side) -> Callable[[], float]:
         def run() -> float:
+            files = [one.pcm for one in side.recorded.recordings]
             taken[side.name] = running[side.program].transcribe(files, side.way)
             peaks[side.program.name] = taken[side.name].peak_bytes
             return taken[side.name].seconds
@@ -108,34 +111,41 @@ def _measure_set(
         f"engine, {model}, {recorded.name}",
         {name: turn(side) for name, side in sides.items()},
         recorded.rounds,
-        once=[name for name, side in sides.items() if side.program in OTHERS],
+        once=[name for name, side in sides.items() if side.program not in (MEDASR, INT8)],
     )
-    references = [one.spoken.reference for one in recorded.recordings]
     return SetFigures(
         model=model,
         name=recorded.name,
         way=recorded.way,
-        recordings=len(files),
+        recordings=len(recorded.recordings),
         audio_seconds=recorded.seconds,
         sides={
             name: SideFigures(
-                seconds=seconds[name], correctness=judge(references, taken[name].written, recorded.speech)
+                seconds=seconds[name],
+                audio_seconds=side.recorded.seconds,
+                correctness=judge(side.recorded.references, taken[name].written, side.recorded.speech),
             )
-            for name in sides
+            for name, side in sides.items()
         },
         rivals=tuple(name for name, side in sides.items() if side.program is INT8),
         short_windows=bool(adapter) and read_shortest_context(Path(adapter)) < WINDOW_SECONDS,
-        learned=recorded.learned(adapter),
+        learned=learned,
     )
 
 
-def _sides(recorded: RecordingSet, fastest: str) -> list[_Side]:
+def _sides(recorded: RecordingSet, fastest: str, *, learned: bool) -> list[_Side]:
     """Who transcribes a set, and how."""
-    ours = [_Side(name=program.name, program=program, way=recorded.way) for program in (MEDASR, STOCK)]
-    slow = [_Side(name=program.name, program=program, way=recorded.way) for program in OTHERS if recorded.slow_too]
+    ours = [_Side(name=MEDASR.name, program=MEDASR, recorded=recorded, way=recorded.way)]
+    if learned:
+        ours.append(_Side(name=STOCK.name, program=STOCK, recorded=recorded, way=recorded.way))
     if recorded.way == LONG:
         ways = [(INT8, way) for way in faster_whisper.LONG_WAYS]
     else:
-        ways = [(program, fastest) for program in (INT8, FLOAT32)]
-    rivals = [_Side(name=f"{program.name}, {way}", program=program, way=way) for program, way in ways]
+        ways = [(program, fastest) for program in ((INT8, FLOAT32) if recorded.part else (INT8,))]
+    rivals = [_Side(name=f"{one.name}, {way}", program=one, recorded=recorded, way=way) for one, way in ways]
+    slow = [
+        _Side(name=program.name, program=program, recorded=recorded.part, way=recorded.way)
+        for program in OTHERS
+        if recorded.part
+    ]
     return [*ours, *rivals, *slow]

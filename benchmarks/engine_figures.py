@@ -20,10 +20,16 @@ PEAK = 1.5
 
 @dataclass(frozen=True, kw_only=True)
 class SideFigures:
-    """A program on one set: seconds for all recordings, round by round, and how right it is."""
+    """A program on a set or a part of it."""
 
-    seconds: Spread
+    seconds: Spread  #: for all recordings, round by round
+    audio_seconds: float  #: of these
     correctness: Correctness
+
+    @property
+    def speed(self) -> Spread:
+        """In times real time."""
+        return Spread(values=tuple(self.audio_seconds / value for value in self.seconds.values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +52,9 @@ class SetFigures:
             title=f"{self.model}, {self.name}: {self.recordings} of {self.audio_seconds / 60:.1f} min together",
             columns=("times real time", "medasr is faster by", "normalized WER, %", "left out, %", "covered, %"),
             rows={
-                name: (
-                    Spread(values=tuple(self.audio_seconds / value for value in side.seconds.values)),
-                    None if name == MEDASR.name else ratio(side.seconds, self.sides[MEDASR.name].seconds),
+                self._label(name): (
+                    side.speed,
+                    None if name == MEDASR.name else ratio(self.sides[MEDASR.name].speed, side.speed),
                     side.correctness.word_error_rate,
                     side.correctness.dropped,
                     side.correctness.coverage,
@@ -56,6 +62,10 @@ class SetFigures:
                 for name, side in self.sides.items()
             },
         )
+
+    def _label(self, name: str) -> str:
+        seconds = self.sides[name].audio_seconds
+        return name if seconds == self.audio_seconds else f"{name}, {seconds / 60:.1f} min of it"
 
     def lines(self) -> list[Line]:
         rival = min(self.rivals, key=lambda name: self.sides[name].seconds.median)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.consultations import join
@@ -33,11 +34,15 @@ class RecordingSet:
     speech: tuple[tuple[SpeechSpan, ...], ...]  #: of each recording, as medasr's detector finds it
     sources: tuple[Spoken, ...]  #: what they were made of
     rounds: int
-    slow_too: bool  #: whether the slow programs transcribe them, in the first round
+    part: RecordingSet | None = None  #: what the slow programs transcribe in place of it; None for nothing
 
     @property
     def seconds(self) -> float:
         return sum(one.seconds for one in self.recordings)
+
+    @property
+    def references(self) -> list[str]:
+        return [one.spoken.reference for one in self.recordings]
 
     def learned(self, adapter: str) -> bool:
         """Whether an adapter has learned from any of it; never without one."""
@@ -54,7 +59,7 @@ def recording_sets(options: Options, folder: Path) -> list[RecordingSet]:
         decoded: Sequence[Normalized],
         rounds: int,
         sources: Sequence[Spoken] = (),
-        slow_too: bool = False,
+        part: Sequence[Normalized] = (),
     ) -> RecordingSet:
         return RecordingSet(
             name=name,
@@ -63,25 +68,29 @@ def recording_sets(options: Options, folder: Path) -> list[RecordingSet]:
             speech=tuple(tuple(detector.detect(read_normalized(one.pcm))) for one in decoded),
             sources=tuple(sources) or tuple(one.spoken for one in decoded),
             rounds=options.pick(rounds, 1),
-            slow_too=slow_too,
+            part=made(name, way, part, 1) if part else None,
         )
 
-    real = recordings(options, 48, 4)
+    real = normalized(recordings(options, 48, 4), folder / "real")
     brief = spread(invented(0.0, _CONSULTATION_SECONDS), options.pick(24, 4))
     talks = spread([*invented(_CONSULTATION_SECONDS), *sample_recordings()], options.pick(9, 1))
     clips = recordings(options, 10_000, 4)
     decoded = normalized(clips, folder / "clips")
-    consultation = join(decoded, options.pick(_JOINED_SECONDS, 40.0), folder / "joined")
+    consultation, half, hour = (
+        partial(join, decoded, seconds, folder / name)
+        for name, seconds in (
+            ("consultation", options.pick(_JOINED_SECONDS, 40.0)),
+            ("half", options.pick(_JOINED_SECONDS / 2, 20.0)),
+            ("hour", options.pick(_HOUR_SECONDS, 80.0)),
+        )
+    )
     sets = [
-        made("short recordings", SHORT, normalized(real, folder / "real"), 3, slow_too=True),
-        made("short recordings, invented", SHORT, normalized(brief, folder / "brief"), 2),
-        made("a consultation, joined", LONG, [consultation], 3, clips, slow_too=True),
-        made("consultations, invented", LONG, normalized(talks, folder / "talks"), 2),
+        made("short recordings", SHORT, real, 3, part=real[::2]),
+        made("short recordings, invented", SHORT, normalized(brief, folder / "brief"), 1),
+        made("a consultation, joined", LONG, [consultation()], 3, clips, part=[half()]),
+        made("consultations, invented", LONG, normalized(talks, folder / "talks"), 1),
     ]
-    if options.hour:
-        hour = join(decoded, options.pick(_HOUR_SECONDS, 80.0), folder / "hour")
-        sets.append(made("an hour, joined", LONG, [hour], 1, clips))
-    return sets
+    return [*sets, made("an hour, joined", LONG, [hour()], 1, clips)] if options.hour else sets
 
 
 def _utterance(spoken: Spoken) -> Utterance:

@@ -23,6 +23,7 @@ RIVAL, OTHER_RIVAL = "faster-whisper int8, plain", "faster-whisper int8, batched
 def side(seconds: float, errors: float) -> SideFigures:
     return SideFigures(
         seconds=Spread(values=(seconds, seconds)),
+        audio_seconds=60.0,
         correctness=Correctness(word_error_rate=errors, dropped=1.0, coverage=None),
     )
 
@@ -65,6 +66,12 @@ def test_errors_on_what_was_learned_are_counted_with_the_stock_weights() -> None
     sides = {"medasr": side(1.0, 2.0), "medasr, stock weights": side(1.0, 11.0), RIVAL: side(10.0, 10.0)}
     assert kept(figures(SHORT, sides, learned=True)) == [True, False]
     assert kept(figures(SHORT, sides)) == [True, True]
+
+
+def test_a_program_that_transcribes_a_part_is_compared_by_what_it_does_in_a_second() -> None:
+    half = SideFigures(seconds=Spread(values=(10.0,)), audio_seconds=30.0, correctness=side(1.0, 9.0).correctness)
+    grid = figures(SHORT, {"medasr": side(1.0, 9.0), RIVAL: side(10.0, 9.5), "slow": half}).grid()
+    assert grid.rows["slow, 0.5 min of it"][:2] == (Spread(values=(3.0,)), Spread(values=(20.0,)))
 
 
 def test_a_program_that_runs_once_is_compared_with_the_first_round() -> None:
