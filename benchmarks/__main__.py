@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Figures, Line, show, tell
+from benchmarks.figures import Compared, Figures, Line, show, show_grid, tell
 from benchmarks.machine import machine_line
 from benchmarks.options import Options
 
@@ -28,7 +28,7 @@ BENCHMARKS = {
     "evaluation": "An evaluation beside plain transcription",
     "accuracy": "What training brings on new speakers and phrases",
     "training": "Learning on short windows, and in four bits",
-    "engine": "The engine beside faster-whisper",
+    "engine": "The engine beside other programs",
 }
 
 #: Those that take an hour or more run only when they are named.
@@ -45,6 +45,7 @@ def main() -> int:
         quick=arguments.quick,
         recordings=arguments.recordings,
         count=arguments.count,
+        hour=arguments.hour,
         **({"models": tuple(arguments.model)} if arguments.model else {}),
     )
     machine = machine_line()
@@ -55,8 +56,13 @@ def main() -> int:
         tell(f"{name} ...")
         figures = importlib.import_module(f"benchmarks.{name}").measure(options)
         lines = [line for part in _parts(figures) for line in part.lines()]
+        grids = [part.grid() for part in _parts(figures) if isinstance(part, Compared)]
+        for grid in grids:
+            show_grid(grid)
         show(f"{name}: {BENCHMARKS[name]}", lines)
         document[name] = [_as_json(line) for line in lines]
+        if grids:
+            document[f"{name}, all sides"] = [asdict(grid) for grid in grids]
         missed += [f"{name}: {line.what}" for line in lines if line.met is False]
     if arguments.json:
         arguments.json.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -74,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--model", action="append", metavar="PACK", help="whisper-tiny.en, whisper-base; repeatable")
     parser.add_argument("--recordings", type=Path, metavar="FOLDER", help="a folder of the medical speech dataset")
+    parser.add_argument("--hour", action="store_true", help="engine: a recording of an hour as well")
     parser.add_argument("--count", type=int, metavar="N", help="how many recordings of it to use")
     return parser
 
