@@ -25,6 +25,8 @@ BENCHMARKS = {
     "metrics": "Scores with intervals",
     "report": "The report over years",
     "service": "The service around the engine",
+    "memory": "Memory over hours of audio, and over a thousand recordings",
+    "breakdown": "Where the time goes",
     "evaluation": "An evaluation beside plain transcription",
     "accuracy": "What training brings on new speakers and phrases",
     "training": "Learning on short windows, and in four bits",

@@ -15,6 +15,7 @@ import psutil
 from benchmarks.figures import Line, tell
 from benchmarks.homes import engine_state, running_daemon, temporary_home, wait_until
 from benchmarks.options import Options, installed
+from benchmarks.processes import tree
 from benchmarks.speech import SAMPLES
 
 MEMORY_MIB = 200.0
@@ -58,7 +59,7 @@ def measure(options: Options) -> IdleFigures:
             before, began = _cpu_seconds(daemon), time.perf_counter()
             time.sleep(seconds)
             used, took = _cpu_seconds(daemon) - before, time.perf_counter() - began
-            memory = [part.memory_full_info() for part in _tree(daemon)]
+            memory = [part.memory_full_info() for part in tree(daemon)]
     return IdleFigures(
         seconds=took,
         processes=len(memory),
@@ -68,10 +69,6 @@ def measure(options: Options) -> IdleFigures:
     )
 
 
-def _tree(daemon: psutil.Process) -> list[psutil.Process]:
-    return [daemon, *daemon.children(recursive=True)]
-
-
 def _cpu_seconds(daemon: psutil.Process) -> float:
     """Of the processes that live and of those that have ended."""
-    return sum(sum(part.cpu_times()[:4]) for part in _tree(daemon))
+    return sum(sum(part.cpu_times()[:4]) for part in tree(daemon))

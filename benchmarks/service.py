@@ -11,11 +11,9 @@ Three sides take turns on the same recordings, with the same weights, batch size
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -25,8 +23,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.figures import Line, Spread
-from benchmarks.homes import running_daemon, temporary_home, wait_until
-from benchmarks.options import Options, cores, installed
+from benchmarks.homes import delivered, running_daemon, serving_home, wait_until
+from benchmarks.options import Options, installed
 from benchmarks.speech import Normalized, Spoken, normalized, recordings
 from benchmarks.turns import ratio, seconds_of, take_turns
 from daemon.config import Config
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
 
 #: Of the model's throughput, at least this much has to be left end to end.
 SHARE = 0.85
-SETTLE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +79,7 @@ def measure(options: Options) -> list[ServiceFigures]:
 
 def _compare(model: str, spoken: Sequence[Spoken], rounds: int) -> ServiceFigures:
     installed(model)
-    with tempfile.TemporaryDirectory(prefix="medasr-benchmark-") as folder, _home(model) as config:
+    with tempfile.TemporaryDirectory(prefix="medasr-benchmark-") as folder, serving_home(model) as config:
         samples = normalized(spoken, Path(folder))
         recognizer = load_recognizer(engine_options(config))
         windows = [window for recording in samples for window in _windows(recognizer, recording)]
@@ -103,16 +100,9 @@ def _compare(model: str, spoken: Sequence[Spoken], rounds: int) -> ServiceFigure
     )
 
 
-def _home(model: str) -> AbstractContextManager[Config]:
-    return temporary_home(
-        model={"base": model, "threads": cores()},
-        intake={"settle_seconds": SETTLE_SECONDS, "rescan_seconds": SETTLE_SECONDS, "min_free_bytes": 0},
-    )
-
-
 def _through_service(model: str, spoken: Sequence[Spoken]) -> float:
     """Seconds from the drop until the last transcript was delivered; every round has a fresh home, since bytes are taken once."""
-    with _home(model) as config, running_daemon(config) as daemon:
+    with serving_home(model) as config, running_daemon(config) as daemon:
         staged = config.paths.state.parent / "staged"
         staged.mkdir()
         for number, recording in enumerate(spoken):
@@ -121,18 +111,8 @@ def _through_service(model: str, spoken: Sequence[Spoken]) -> float:
         for path in staged.iterdir():
             path.rename(config.paths.inbox / path.name)
         log = config.paths.state.parent / "daemon.log"
-        wait_until(lambda: _delivered(config)[0] == len(spoken), daemon, log)
-        return (datetime.fromisoformat(_delivered(config)[1]) - dropped).total_seconds()
-
-
-def _delivered(config: Config) -> tuple[int, str]:
-    """How many recordings have reached the outbox, and when the last one did."""
-    query = (
-        "SELECT count(*), coalesce(max(delivered_at), '') FROM jobs WHERE state <> 'quarantined' AND delivered_at <> ''"
-    )
-    with closing(sqlite3.connect(f"file:{config.paths.database}?mode=ro", uri=True, timeout=5.0)) as connection:
-        count, last = connection.execute(query).fetchone()
-    return count, last
+        wait_until(lambda: delivered(config)[0] == len(spoken), daemon, log)
+        return (datetime.fromisoformat(delivered(config)[1]) - dropped).total_seconds()
 
 
 def _through_engine(config: Config, samples: Sequence[Normalized]) -> float:

@@ -26,6 +26,7 @@ from daemon.intake.late import LateWatch
 from daemon.intake.reception import Intake, IntakeOptions
 from daemon.intake.stability import StabilityTracker
 from daemon.outbox import Folder
+from daemon.ports import Decoder, Engine
 from daemon.pulse import Pulse
 from daemon.registry import settling
 from daemon.registry.registry import Registry
@@ -111,7 +112,7 @@ def make_intake(
     )
 
 
-def make_worker(config: Config, store: Store, decoder: DecodeServer, engine: EngineHost) -> Worker:
+def make_worker(config: Config, store: Store, decoder: Decoder, engine: Engine) -> Worker:
     """The worker of a configuration."""
     limits = decode_limits(config)
     group_readable = config.outbox.group_readable
