@@ -75,12 +75,12 @@ class SetFigures:
         best = min(self.sides[name].correctness.word_error_rate for name in self.rivals)
         return [
             Line(
-                what=f"{self.model}, {self.name}: speed of medasr / {rival}",
+                what=f"{self.model}, {self.name}: medasr / {rival}",
                 value=ratio(self.sides[rival].seconds, self.sides[MEDASR.name].seconds),
                 at_least=lead,
             ),
             Line(
-                what=f"{self.model}, {self.name}: normalized WER of {judged} above faster-whisper's best",
+                what=f"{self.model}, {self.name}: WER, {judged} − best faster-whisper",
                 value=self.sides[judged].correctness.word_error_rate - best,
                 unit="points",
                 at_most=0.0,

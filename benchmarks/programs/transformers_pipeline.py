@@ -34,8 +34,17 @@ def load(model: str) -> Transcribe:
 
     def transcribe(recordings: Sequence[Path], way: str) -> list[Written]:
         sounds = [{"raw": np.array(read_normalized(pcm)), "sampling_rate": SAMPLE_RATE} for pcm in recordings]
-        pieces = {"chunk_length_s": WINDOW_SECONDS} if way == LONG else {}
-        answers = loaded(sounds, batch_size=BATCH, generate_kwargs=speech, **pieces)
-        return [Written(text=answer["text"].strip()) for answer in answers]
+        # Without times the pipeline puts pieces together by what their texts have in common, and loses more.
+        pieces = {"chunk_length_s": WINDOW_SECONDS, "return_timestamps": True, "ignore_warning": True}
+        answers = loaded(sounds, batch_size=BATCH, generate_kwargs=speech, **(pieces if way == LONG else {}))
+        return [_written(answer) for answer in answers]
 
     return transcribe
+
+
+def _written(answer: dict[str, Any]) -> Written:
+    times = [chunk["timestamp"] for chunk in answer.get("chunks", [])]
+    return Written(
+        text=answer["text"].strip(),
+        spans=tuple((start, end) for start, end in times if start is not None and end is not None),
+    )
