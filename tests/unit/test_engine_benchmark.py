@@ -20,11 +20,11 @@ from medasr.types import SAMPLE_RATE, SpeechSpan
 RIVAL, OTHER_RIVAL = "faster-whisper int8, plain", "faster-whisper int8, batched"
 
 
-def side(seconds: float, errors: float) -> SideFigures:
+def side(seconds: float, errors: float, dropped: float = 1.0) -> SideFigures:
     return SideFigures(
         seconds=Spread(values=(seconds, seconds)),
         audio_seconds=60.0,
-        correctness=Correctness(word_error_rate=errors, dropped=1.0, coverage=None),
+        correctness=Correctness(word_error_rate=errors, dropped=dropped, coverage=None),
     )
 
 
@@ -58,14 +58,20 @@ def test_where_windows_are_not_short_no_speed_is_asked_of_short_recordings() -> 
 
 def test_long_recordings_are_held_against_the_faster_and_against_the_better_of_two() -> None:
     sides = {"medasr": side(1.0, 9.0), RIVAL: side(2.4, 12.0), OTHER_RIVAL: side(3.0, 8.0)}
-    assert kept(figures(LONG, sides)) == [False, False]
-    assert kept(figures(LONG, sides | {RIVAL: side(2.6, 12.0), OTHER_RIVAL: side(3.0, 9.0)})) == [True, True]
+    assert kept(figures(LONG, sides)) == [False, False, True]
+    assert kept(figures(LONG, sides | {RIVAL: side(2.6, 12.0), OTHER_RIVAL: side(3.0, 9.0)})) == [True, True, True]
 
 
-def test_errors_on_what_was_learned_are_counted_with_the_stock_weights() -> None:
+def test_on_long_recordings_no_more_words_may_be_left_out_than_by_the_other() -> None:
+    sides = {"medasr": side(1.0, 9.0, dropped=2.0), RIVAL: side(3.0, 9.5, dropped=1.5)}
+    assert kept(figures(LONG, sides)) == [True, True, False]
+
+
+def test_where_it_has_learned_from_the_recordings_the_stock_weights_must_keep_the_limit_as_well() -> None:
     sides = {"medasr": side(1.0, 2.0), "medasr, stock weights": side(1.0, 11.0), RIVAL: side(10.0, 10.0)}
-    assert kept(figures(SHORT, sides, learned=True)) == [True, False]
+    assert kept(figures(SHORT, sides, learned=True)) == [True, True, False]
     assert kept(figures(SHORT, sides)) == [True, True]
+    assert kept(figures(SHORT, sides | {"medasr": side(1.0, 10.5)}, learned=True)) == [True, False, False]
 
 
 def test_a_program_that_transcribes_a_part_is_compared_by_what_it_does_in_a_second() -> None:
