@@ -144,8 +144,16 @@ def _load(
     # A device that cannot compute shows here, where no recording can be blamed for it.
     transcriber = recognizer.transcriber
     transcriber.transcribe([np.zeros(SAMPLE_RATE, dtype=np.float32)])
+    _trim()
     send(Ready(version=transcriber.version, device=transcriber.device, load_seconds=time.monotonic() - began))
     return recognizer
+
+
+def _trim() -> None:
+    """Give back to the system what loading took and no longer needs, where the C library knows how."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _replies() -> Callable[[Reply], None]:
