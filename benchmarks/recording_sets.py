@@ -76,18 +76,18 @@ def recording_sets(options: Options, folder: Path) -> list[RecordingSet]:
     talks = spread([*invented(_CONSULTATION_SECONDS), *sample_recordings()], options.pick(9, 1))
     clips = recordings(options, 10_000, 4)
     decoded = normalized(clips, folder / "clips")
-    consultation, half, hour = (
+    consultation, third, hour = (
         partial(join, decoded, seconds, folder / name)
         for name, seconds in (
             ("consultation", options.pick(_JOINED_SECONDS, 40.0)),
-            ("half", options.pick(_JOINED_SECONDS / 2, 20.0)),
+            ("third", options.pick(_JOINED_SECONDS / 3, 20.0)),
             ("hour", options.pick(_HOUR_SECONDS, 80.0)),
         )
     )
     sets = [
-        made("short recordings", SHORT, real, 3, part=real[::2]),
+        made("short recordings", SHORT, real, 3, part=real[::3]),
         made("short recordings, invented", SHORT, normalized(brief, folder / "brief"), 1),
-        made("a consultation, joined", LONG, [consultation()], 3, clips, part=[half()]),
+        made("a consultation, joined", LONG, [consultation()], 2, clips, part=[third()]),
         made("consultations, invented", LONG, normalized(talks, folder / "talks"), 1),
     ]
     return [*sets, made("an hour, joined", LONG, [hour()], 1, clips)] if options.hour else sets
