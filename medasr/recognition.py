@@ -57,6 +57,7 @@ def _segments(
             no_speech_probability=hypothesis.no_speech_probability,
             compression_ratio=hypothesis.compression_ratio,
             words=tuple(_moved(word, window) for word in segment.words),
+            biased=segment.biased,
             concerns=tuple(
                 dict.fromkeys(
                     str(concern.code) for concern in concerns if concern.start <= start and end <= concern.end

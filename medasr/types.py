@@ -7,7 +7,7 @@ Times are seconds from the start of the recording, levels are dB relative to ful
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -92,6 +92,7 @@ class HypothesisSegment:
     text: str
     mean_log_probability: float  #: natural logarithm, mean over the segment's tokens
     words: tuple[Word, ...] = ()  #: all of the text, in order; empty where they were not timed
+    biased: tuple[int, ...] = ()  #: which of the text's words, parted by spaces, stand there because of a list of terms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +106,15 @@ class Hypothesis:
     compression_ratio: float  #: UTF-8 bytes over zlib bytes, as openai/whisper counts it; above 2.4 it is a loop
     truncated: bool = False  #: the token limit was reached before the end of the text
     other_language_probability: float = 0.0  #: that of all languages but the one the model was told
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermLists:
+    """Lists of terms by name, and what a term of any of them earns: natural logarithms, for each token and at most."""
+
+    lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    weight: float = 1.0
+    maximum: float = 4.0
 
 
 class VerdictKind(StrEnum):
@@ -146,6 +156,7 @@ class Segment:
     compression_ratio: float
     concerns: tuple[str, ...] = ()  #: codes of the concerns that touch this segment
     words: tuple[Word, ...] = ()  #: all of the text, in order; empty where they were not timed
+    biased: tuple[int, ...] = ()  #: which of the text's words, parted by spaces, stand there because of a list of terms
 
 
 @dataclass(frozen=True, kw_only=True)

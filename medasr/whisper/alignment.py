@@ -106,6 +106,18 @@ def words_of(
     return tuple(word for word in words if word.text)
 
 
+def biased_words(places: Sequence[int], decoded: DecodedWindow, to_text: Callable[[list[int]], str]) -> tuple[int, ...]:
+    """Which words of a stretch of a window's text, counted from 0, stand there because of a list of terms.
+
+    Given as for :func:`words_of`, whose words they are.
+    """
+    if not decoded.biased.intersection(places):
+        return ()
+    groups = _groups(places, decoded.tokens, to_text)
+    words = [group for group in groups if to_text([decoded.tokens[place] for place in group]).strip()]
+    return tuple(number for number, group in enumerate(words) if decoded.biased.intersection(group))
+
+
 def alignment_heads(network: Any) -> Mapping[int, Sequence[int]]:
     """By layer of the decoder the heads that look at the sound of what they write.
 

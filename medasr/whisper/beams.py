@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from medasr.whisper.biasing import NO_BIAS, START, Spelled
 from medasr.whisper.decoder import CachedDecoder
 from medasr.whisper.decoding import DecodedWindow, first_impressions
 from medasr.whisper.rules import Rules
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from medasr.whisper.biasing import TermBias
     from medasr.whisper.decoding import DecodingTokens
 
 #: What may follow a row's text: token, natural log-probability, and what that counts.
@@ -56,19 +60,25 @@ class _Text:
     values: tuple[float, ...] = ()  #: natural log-probability of each
     counted: float = 0.0  #: natural log-probability of all, a time counting as all times
     end: float | None = None  #: natural log-probability of the end token, when it has come
+    spelled: Spelled = START  #: of a list's terms
+    bonus: float = 0.0  #: that these have earned, natural logarithm
 
-    def mean(self, first_time: int) -> float:
-        """What it is judged by: log-probability per word and end."""
-        return self.counted / (sum(token < first_time for token in self.tokens) + 1)
+    def length(self, first_time: int) -> int:
+        """How many words, and the end."""
+        return sum(token < first_time for token in self.tokens) + 1
 
 
-def search(network: Any, encoded: torch.Tensor, tokens: DecodingTokens, beams: int) -> list[DecodedWindow]:
+def search(
+    network: Any, encoded: torch.Tensor, tokens: DecodingTokens, beams: int, biases: Sequence[TermBias] = ()
+) -> list[DecodedWindow]:
     """The likeliest of several texts of every window, with times.
 
-    Given a WhisperForConditionalGeneration in evaluation mode, encoded windows ``[windows, time, width]`` and how many texts of each are
-    followed, return one result per window, in order.
+    Given a WhisperForConditionalGeneration in evaluation mode, encoded windows ``[windows, time, width]``, how many texts of each are
+    followed, and which terms are preferred in each, if any are, return one result per window, in order.
     """
     device, count = encoded.device, len(encoded)
+    bonuses = _Bonuses(biases, tokens.end, device) if any(biases) else None
+    biases = biases or [NO_BIAS] * count
     decoder = CachedDecoder(network, encoded, len(tokens.prefix) + tokens.limit - 1, beams=beams)
     rules = Rules(tokens, count * beams, network.config.vocab_size, device, timestamps=True)
     hidden = decoder.advance(torch.tensor([tokens.prefix] * (count * beams), device=device))
@@ -76,11 +86,13 @@ def search(network: Any, encoded: torch.Tensor, tokens: DecodingTokens, beams: i
     followed = [[_Text(row=window * beams)] for window in range(count)]  # only one at first: all rows are the same
     ended: list[list[_Text]] = [[] for _ in range(count)]
     windows = list(range(count))  # that are not done, in the order of the rows
+    rows = [_Text()] * (count * beams)
     for step in range(tokens.limit):
-        found = rules.candidates(decoder.scores(hidden[:, -1]), beams + 1, first=step == 0)
+        bonus = bonuses.of(windows, rows) if bonuses else None
+        found = rules.candidates(decoder.scores(hidden[:, -1]), beams + 1, first=step == 0, bonus=bonus)
         choices: list[_Choices] = list(zip(*(figures.tolist() for figures in found), strict=True))
         for window in windows:
-            followed[window] = _follow(followed[window], ended[window], choices, tokens.end, beams)
+            followed[window] = _follow(followed[window], ended[window], choices, tokens.end, beams, biases[window])
         staying = [place for place, window in enumerate(windows) if len(ended[window]) < beams and followed[window]]
         if not staying or step + 1 == tokens.limit:
             break
@@ -95,28 +107,59 @@ def search(network: Any, encoded: torch.Tensor, tokens: DecodingTokens, beams: i
             followed[window] = [replace(text, row=place * beams + rank) for rank, text in enumerate(followed[window])]
         hidden = decoder.advance(token.unsqueeze(1))
     return [
-        _result(max(done or going, key=lambda text: text.mean(tokens.timestamp_begin)), *impressions)
+        _result(_best(done or going, tokens.timestamp_begin), *impressions)
         for done, going, impressions in zip(ended, followed, first, strict=True)
     ]
 
 
-def _follow(texts: list[_Text], ended: list[_Text], choices: list[_Choices], end: int, beams: int) -> list[_Text]:
+def _follow(
+    texts: list[_Text], ended: list[_Text], choices: list[_Choices], end: int, beams: int, bias: TermBias
+) -> list[_Text]:
     """The likeliest texts a token further, which keep the row that they go on from; those that end on the way there are added to ``ended``."""
     further = []
     for text in texts:
         for token, value, counted in zip(*choices[text.row], strict=True):
             if counted > -math.inf:
-                further.append((text.counted + counted, token, value, text))
+                spelled = bias.advance(text.spelled, token)
+                further.append((text.counted + counted, bias.earned(spelled), spelled, token, value, text))
     following: list[_Text] = []
-    for counted, token, value, text in sorted(further, key=lambda option: option[0], reverse=True):
+    for counted, bonus, spelled, token, value, text in sorted(further, key=lambda one: one[0] + one[1], reverse=True):
+        longer = replace(text, counted=counted, bonus=bonus, spelled=spelled)
         if token == end:
-            ended.append(replace(text, counted=counted, end=value))
+            ended.append(replace(longer, end=value))
         else:
-            tokens, values = (*text.tokens, token), (*text.values, value)
-            following.append(replace(text, tokens=tokens, values=values, counted=counted))
+            following.append(replace(longer, tokens=(*text.tokens, token), values=(*text.values, value)))
         if len(following) == beams:
             break
     return following
+
+
+class _Bonuses:
+    """What texts gain by every word that may come next, for windows with lists of terms."""
+
+    def __init__(self, biases: Sequence[TermBias], words: int, device: torch.device) -> None:
+        self._biases = biases
+        self._starting = torch.zeros((len(biases), words), device=device)
+        for window, bias in enumerate(biases):
+            self._set(self._starting[window], bias.starting)
+
+    def of(self, windows: Sequence[int], rows: Sequence[_Text]) -> torch.Tensor:
+        """Given the windows and their rows' texts, as many for each, return the gains ``[rows, words]``, natural logarithm."""
+        beams = len(rows) // len(windows)
+        gained = self._starting[list(windows)].repeat_interleave(beams, dim=0)
+        for row, text in enumerate(rows):
+            self._set(gained[row], self._biases[windows[row // beams]].going_on(text.spelled.node))
+        return gained
+
+    def _set(self, row: torch.Tensor, gains: Mapping[int, float]) -> None:
+        if gains:
+            row[list(gains)] = torch.tensor(list(gains.values()), device=row.device)
+
+
+def _best(texts: list[_Text], first_time: int) -> _Text:
+    """The text that is likeliest per word and end. What terms have earned counts for texts of all lengths alike: a short one gains nothing."""
+    longest = max(text.length(first_time) for text in texts)
+    return max(texts, key=lambda text: text.counted / text.length(first_time) + text.bonus / longest)
 
 
 def _filled(texts: list[_Text], beams: int) -> list[_Text]:

@@ -51,4 +51,5 @@ def continued(decoded: DecodedWindow, further: DecodedWindow, tokens: DecodingTo
         tokens=decoded.tokens + shifted,
         log_probabilities=decoded.log_probabilities + further.log_probabilities,
         end_log_probability=further.end_log_probability,
+        biased=decoded.biased | {len(decoded.tokens) + place for place in further.biased},
     )

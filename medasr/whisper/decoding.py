@@ -53,6 +53,7 @@ class DecodedWindow:
     end_log_probability: float | None  #: of the end token; None when the limit came first
     no_speech_probability: float
     other_language_probability: float = 0.0  #: that of all languages but the one it was told
+    biased: frozenset[int] = frozenset()  #: places of the tokens of words that stand there because of a list of terms
 
     @property
     def truncated(self) -> bool:

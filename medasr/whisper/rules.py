@@ -51,17 +51,21 @@ class Rules:
         return token.gather(1, part).squeeze(1), best.squeeze(1) - total.logsumexp(dim=1)
 
     def candidates(
-        self, scores: torch.Tensor, count: int, *, first: bool
+        self, scores: torch.Tensor, count: int, *, first: bool, bonus: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The likeliest tokens that may come next in every row: so many words, and one each of what ends the text and of the times.
 
         Given the logits ``[rows, vocabulary]`` in fp32, which are changed in place, return the tokens, their natural log-probabilities and
         what they count, each of shape ``[rows, count + 2]``. A time counts as all times together: texts that differ in nothing but
-        times would otherwise compete with each other. What may not come has a probability of zero.
+        times would otherwise compete with each other. What may not come has a probability of zero. A bonus ``[rows, words]`` decides
+        besides which words are looked at, and counts nowhere else.
         """
         token, best, total = self._read(scores, first=first)
         allowed = total.logsumexp(dim=1, keepdim=True)
         likeliest, words = scores[:, : self._tokens.end].topk(count, dim=1)
+        if bonus is not None:
+            words = (scores[:, : self._tokens.end] + bonus).topk(count, dim=1).indices
+            likeliest = scores.gather(1, words)
         likeliest = likeliest.masked_fill(best[:, :1] == _MINUS_INFINITY, _MINUS_INFINITY)
         values = torch.cat([likeliest, best[:, 1:]], dim=1) - allowed
         counted = torch.cat([values[:, :-1], total[:, 2:] - allowed], dim=1)

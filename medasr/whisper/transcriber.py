@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from medasr.quality import compression_ratio
-from medasr.types import SAMPLE_RATE, Hypothesis, HypothesisSegment
-from medasr.whisper.alignment import align, words_of
+from medasr.types import SAMPLE_RATE, Hypothesis, HypothesisSegment, TermLists
+from medasr.whisper.alignment import align, biased_words, words_of
 from medasr.whisper.beams import is_doubtful, likelier, search
+from medasr.whisper.biasing import NO_BIAS, preferred, term_bias
 from medasr.whisper.context import context_seconds, encode
 from medasr.whisper.continuation import continued, is_sure, unheard_from
 from medasr.whisper.decoding import TIMESTAMP_SECONDS, DecodedWindow, DecodingTokens, decode, decoding_tokens
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from medasr.types import ModelVersion, Waveform
     from medasr.whisper.alignment import Timing
+    from medasr.whisper.biasing import TermBias
 
     #: A window's text → whether its words are to be timed.
     WantsWords = Callable[[str], bool]
@@ -51,32 +53,40 @@ class Transcriber(Protocol):
         """
         ...
 
-    def transcribe(self, windows: Sequence[Waveform]) -> list[Hypothesis]:
+    def transcribe(self, windows: Sequence[Waveform], lists: Sequence[str] = ()) -> list[Hypothesis]:
         """Given windows of at most 30 s each, return one hypothesis per window, in order; always the same for the same batch.
 
-        Raise MemoryError when the batch does not fit: the same windows in smaller batches may.
+        Given besides, where any is to be used, the name of each window's list of terms, empty for none. What is written for a window without
+        one does not depend on the others' lists. Raise MemoryError when the batch does not fit: the same windows in smaller batches may.
         """
         ...
 
 
-def load_transcriber(options: ModelOptions, wants_words: WantsWords = lambda _text: False) -> Transcriber:
+def load_transcriber(
+    options: ModelOptions, wants_words: WantsWords = lambda _text: False, term_lists: TermLists | None = None
+) -> Transcriber:
     """Load the model described; raise ModelError as :func:`medasr.whisper.model.load_model` does.
 
-    The words of a window are timed only where ``wants_words`` says so of its text.
+    The words of a window are timed only where ``wants_words`` says so of its text. Lists of terms are those that may be named for a window.
     """
-    return WhisperTranscriber(load_model(options), options.language, options.beams, wants_words)
+    return WhisperTranscriber(load_model(options), options.language, options.beams, wants_words, term_lists)
 
 
 class WhisperTranscriber:
     """Whisper with timestamps; windows are filled up to 30 s, or to what the longest needs if the model was trained so."""
 
     def __init__(
-        self, model: LoadedModel, language: str, beams: int, wants_words: WantsWords = lambda _text: False
+        self,
+        model: LoadedModel,
+        language: str,
+        beams: int,
+        wants_words: WantsWords = lambda _text: False,
+        term_lists: TermLists | None = None,
     ) -> None:
         """Given a loaded model, the ISO 639-1 code of the language spoken, and how many texts of a doubtful window are followed.
 
-        The words of a window are timed only where ``wants_words`` says so of its text: that costs another pass of the decoder. Raise
-        ModelError for a language that the model does not know.
+        The words of a window are timed only where ``wants_words`` says so of its text: that costs another pass of the decoder. Lists of terms
+        are those that may be named for a window. Raise ModelError for a language that the model does not know.
         """
         self._model = model
         self._beams = beams
@@ -84,6 +94,8 @@ class WhisperTranscriber:
         config = model.network.config
         self._mel_bins = int(config.num_mel_bins)
         self._tokens = decoding_tokens(model.network.generation_config, language, int(config.max_target_positions))
+        listed = term_lists or TermLists()
+        self._biases = {name: term_bias(terms, model.tokenizer, listed) for name, terms in listed.lists.items()}
 
     @property
     def version(self) -> ModelVersion:
@@ -99,14 +111,15 @@ class WhisperTranscriber:
         """See :meth:`Transcriber.context`."""
         return context_seconds(seconds, self._model.shortest_context)
 
-    def transcribe(self, windows: Sequence[Waveform]) -> list[Hypothesis]:
+    def transcribe(self, windows: Sequence[Waveform], lists: Sequence[str] = ()) -> list[Hypothesis]:
         """See :meth:`Transcriber.transcribe`."""
         if not windows:
             return []
-        decoded, encoded = self._decode(windows)
+        biases = [self._biases.get(name, NO_BIAS) for name in lists or [""] * len(windows)]
+        decoded, encoded = self._decode(windows, biases)
         open_places = list(range(len(windows)))
         for _ in range(_CONTINUATIONS):
-            open_places = self._go_on(decoded, windows, open_places)
+            open_places = self._go_on(decoded, windows, biases, open_places)
         hypotheses = [self._hypothesis(*pair) for pair in zip(windows, decoded, strict=True)]
         for place, timing in self._timed(hypotheses, windows, decoded, encoded):
             hypotheses[place] = self._hypothesis(windows[place], decoded[place], timing)
@@ -132,7 +145,13 @@ class WhisperTranscriber:
             timings = align(self._model.network, encoded[places], heard, written, self._tokens)
         return list(zip(places, timings, strict=True))
 
-    def _go_on(self, decoded: list[DecodedWindow], windows: Sequence[Waveform], places: Sequence[int]) -> list[int]:
+    def _go_on(
+        self,
+        decoded: list[DecodedWindow],
+        windows: Sequence[Waveform],
+        biases: Sequence[TermBias],
+        places: Sequence[int],
+    ) -> list[int]:
         """Decode what was passed over at the end of the windows in these places, in place; return where something was added."""
         rests = []
         for place in places:
@@ -142,29 +161,35 @@ class WhisperTranscriber:
         if not rests:
             return []
         added = []
-        for rest, more in self._decode_alike([windows[place][round(start * SAMPLE_RATE) :] for place, start in rests]):
+        heard = [windows[place][round(start * SAMPLE_RATE) :] for place, start in rests]
+        for rest, more in self._decode_alike(heard, [biases[place] for place, _ in rests]):
             place, start = rests[rest]
             if is_sure(more, self._tokens):
                 decoded[place] = continued(decoded[place], more, self._tokens, start)
                 added.append(place)
         return added
 
-    def _decode_alike(self, windows: Sequence[Waveform]) -> Iterator[tuple[int, DecodedWindow]]:
+    def _decode_alike(
+        self, windows: Sequence[Waveform], biases: Sequence[TermBias]
+    ) -> Iterator[tuple[int, DecodedWindow]]:
         """The windows' places and what is written for them, each computed as long as if it were alone."""
         contexts = [self.context(len(window) / SAMPLE_RATE) for window in windows]
         for context in sorted(set(contexts)):
             places = [place for place, other in enumerate(contexts) if other == context]
-            decoded, _ = self._decode([windows[place] for place in places])
+            decoded, _ = self._decode([windows[place] for place in places], [biases[place] for place in places])
             yield from zip(places, decoded, strict=True)
 
-    def _decode(self, windows: Sequence[Waveform]) -> tuple[list[DecodedWindow], torch.Tensor]:
+    def _decode(
+        self, windows: Sequence[Waveform], biases: Sequence[TermBias]
+    ) -> tuple[list[DecodedWindow], torch.Tensor]:
         """What is written for each window, and the encoded windows ``[windows, time, width]``."""
         model = self._model
         seconds = self.context(max(len(window) for window in windows) / SAMPLE_RATE)
         with self._computing(len(windows)):
             features = log_mel(windows, self._mel_bins, model.device, seconds).to(model.compute_type)
             encoded = encode(model.network, features)
-            return self._reconsider(decode(model.network, encoded, self._tokens), encoded), encoded
+            decoded = self._reconsider(decode(model.network, encoded, self._tokens), encoded)
+            return self._listen_for_terms(decoded, encoded, biases), encoded
 
     @contextmanager
     def _computing(self, windows: int) -> Iterator[None]:
@@ -186,6 +211,20 @@ class WhisperTranscriber:
         found = search(self._model.network, encoded[places], self._tokens, self._beams)
         for place, searched in zip(places, found, strict=True):
             considered[place] = likelier(decoded[place], searched, self._tokens)
+        return considered
+
+    def _listen_for_terms(
+        self, decoded: list[DecodedWindow], encoded: torch.Tensor, biases: Sequence[TermBias]
+    ) -> list[DecodedWindow]:
+        """What is written for each window once its list of terms was listened for; where nothing was written, nothing is."""
+        places = [place for place, window in enumerate(decoded) if biases[place] and window.words(self._tokens)]
+        if not places:
+            return decoded
+        considered = list(decoded)
+        listed = [biases[place] for place in places]
+        found = search(self._model.network, encoded[places], self._tokens, self._beams, listed)
+        for place, bias, searched in zip(places, listed, found, strict=True):
+            considered[place] = preferred(decoded[place], searched, bias, self._tokens)
         return considered
 
     def _to_text(self, tokens: list[int]) -> str:
@@ -216,6 +255,7 @@ def hypothesis_of(
                 text=to_text([decoded.tokens[place] for place in places]).strip(),
                 mean_log_probability=sum(piece_values) / len(piece_values),
                 words=words_of(places, decoded, timing, to_text) if timing else (),
+                biased=biased_words(places, decoded, to_text),
             )
         )
         values += piece_values

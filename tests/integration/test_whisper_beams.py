@@ -15,6 +15,7 @@ from transformers.generation.logits_process import (
 from transformers.modeling_outputs import BaseModelOutput
 
 from medasr.whisper.beams import search
+from medasr.whisper.biasing import NO_BIAS, START, TermBias
 from medasr.whisper.context import encode
 from medasr.whisper.decoding import DecodingTokens, decode, decoding_tokens
 from tests.integration.test_whisper_decoding import POSITIONS, network, spectrograms
@@ -22,7 +23,16 @@ from tests.integration.test_whisper_decoding import POSITIONS, network, spectrog
 Text = tuple[float, tuple[int, ...]]
 
 
-def searched(whisper: Any, sound: torch.Tensor, tokens: DecodingTokens, beams: int) -> tuple[int, ...]:
+def earned(text: tuple[int, ...], bias: TermBias) -> float:
+    state = START
+    for token in text:
+        state = bias.advance(state, token)
+    return bias.earned(state)
+
+
+def searched(
+    whisper: Any, sound: torch.Tensor, tokens: DecodingTokens, beams: int, bias: TermBias = NO_BIAS
+) -> tuple[int, ...]:
     """The text of one encoded window, each step computed anew for each text, under transformers' rules."""
     prefix = list(tokens.prefix)
     rules = LogitsProcessorList(
@@ -46,9 +56,10 @@ def searched(whisper: Any, sound: torch.Tensor, tokens: DecodingTokens, beams: i
             latest = tokens.timestamp_begin + int(times.argmax())
             further.append((counted + float(times.logsumexp(dim=0)), (*text, latest)))
         texts = []
-        for counted, text in sorted((one for one in further if one[0] > float("-inf")), reverse=True):
+        possible = [one for one in further if one[0] > float("-inf")]
+        for counted, text in sorted(possible, key=lambda one: one[0] + earned(one[1], bias), reverse=True):
             if text[-1] == tokens.end:
-                ended.append((counted, text[:-1]))
+                ended.append((counted, text))
             else:
                 texts.append((counted, text))
             if len(texts) == beams:
@@ -57,9 +68,12 @@ def searched(whisper: Any, sound: torch.Tensor, tokens: DecodingTokens, beams: i
             break
 
     def likelihood(text: Text) -> float:
-        return text[0] / (sum(token < tokens.timestamp_begin for token in text[1]) + 1)
+        return text[0] / length(text) + earned(text[1], bias) / max(length(one) for one in ended or texts)
 
-    return max(ended or texts, key=likelihood)[1]
+    def length(text: Text) -> int:
+        return len([token for token in text[1] if token < tokens.timestamp_begin and token != tokens.end]) + 1
+
+    return tuple(token for token in max(ended or texts, key=likelihood)[1] if token != tokens.end)
 
 
 @pytest.mark.parametrize("beams", [2, 3, 5])
@@ -72,6 +86,37 @@ def test_the_texts_are_those_of_a_search_without_caches(seed: int, beams: int) -
         ours = search(whisper, encoded, tokens, beams)
         theirs = [searched(whisper, encoded[place : place + 1], tokens, beams) for place in range(3)]
     assert [window.tokens for window in ours] == theirs
+
+
+#: Terms of a list in the random network's tokens; none of these goes on with a word.
+TERMS = ([8, 9, 10], [11], [12, 13], [8, 14], [20, 21, 22, 23])
+
+
+@pytest.mark.parametrize(("seed", "beams", "weight"), [(0, 3, 6.0), (4, 1, 6.0), (4, 3, 1.0), (4, 3, 6.0), (6, 2, 6.0)])
+def test_with_a_list_of_terms_they_are_those_that_earn_most_of_all(seed: int, beams: int, weight: float) -> None:
+    whisper, features = network(seed), spectrograms(3)
+    tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
+    bias = TermBias(enumerate(TERMS), weight=weight, maximum=2.5 * weight)
+    with torch.inference_mode():
+        encoded = encode(whisper, features)
+        ours = search(whisper, encoded, tokens, beams, [bias] * 3)
+        theirs = [searched(whisper, encoded[place : place + 1], tokens, beams, bias) for place in range(3)]
+    assert [window.tokens for window in ours] == theirs
+
+
+def test_a_list_for_one_window_changes_no_other_and_no_log_probability() -> None:
+    whisper, features = network(4), spectrograms(3)
+    tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
+    bias = TermBias(enumerate(TERMS), weight=6.0, maximum=15.0)
+    with torch.inference_mode():
+        encoded = encode(whisper, features)
+        plain = search(whisper, encoded, tokens, 3)
+        none, listed, still_none = search(whisper, encoded, tokens, 3, [NO_BIAS, bias, NO_BIAS])
+        alone = search(whisper, encoded[1:2], tokens, 3, [bias])[0]
+    assert [none.tokens, still_none.tokens] == [plain[0].tokens, plain[2].tokens]
+    assert listed.tokens == alone.tokens != plain[1].tokens
+    assert list(bias.find(listed.tokens))
+    assert all(value <= 0 for value in listed.log_probabilities)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -83,13 +83,15 @@ class ScriptedTranscriber:
             precision=precision,
         )
         self._fits = behaviour.fits
+        self.named: list[tuple[str, ...]] = []
 
     def context(self, seconds: float) -> float:
         """See :class:`medasr.whisper.transcriber.Transcriber`."""
         return max(seconds, WINDOW_SECONDS * 2)
 
-    def transcribe(self, windows: Sequence[Waveform]) -> list[Hypothesis]:
+    def transcribe(self, windows: Sequence[Waveform], lists: Sequence[str] = ()) -> list[Hypothesis]:
         """See :class:`medasr.whisper.transcriber.Transcriber`."""
+        self.named.append(tuple(lists))
         for window in windows:
             self._suffer(float(window[0]))
         if len(windows) > self._fits:
