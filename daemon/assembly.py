@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from daemon import home, notify
 from daemon.config import Config
 from daemon.decode.host import DecodeServer, decode_limits
 from daemon.delivery import Places
+from daemon.engine.bias import term_lists
 from daemon.engine.host import EngineHost
 from daemon.engine.options import engine_options
 from daemon.evaluation import filing
@@ -50,6 +52,7 @@ def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
     Raise AlreadyRunning, ConfigurationError, ModelError or StoreError with the remedy.
     """
     os.umask(0o077)
+    lists = term_lists(config.bias, config.bias.lists)
     notify.notify(f"EXTEND_TIMEOUT_USEC={RECOVERY_SECONDS * 1_000_000}")
     home.prepare(config)
     with home.locked(config.paths.state), ExitStack() as stack:
@@ -64,7 +67,7 @@ def opened(config: Config, *, once: bool = False) -> Iterator[Service]:
         wake_worker, wake_intake = threading.Event(), threading.Event()
         decoder = DecodeServer()
         stack.callback(decoder.stop)
-        engine = EngineHost(engine_options(config))
+        engine = EngineHost(replace(engine_options(config), term_lists=lists))
         stack.callback(engine.stop)
         service = Service(
             config=config,
@@ -133,6 +136,7 @@ def make_worker(config: Config, store: Store, decoder: Decoder, engine: Engine) 
             backlog_seconds=config.engine.backlog_seconds,
             limits=limits,
             quality=config.quality.thresholds(),
+            bias=config.bias,
             owner=f"{_boot_id()}:{os.getpid()}",
         ),
         pulse=Pulse(),

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from daemon.engine.bias import Bias
 from daemon.gate.options import EMBEDDED_SPEECH, Gate
 from daemon.learning.options import Learning, Training
 from daemon.sections import (
@@ -52,6 +53,7 @@ class Config(BaseSettings):
     speech: Speech = Speech()
     quality: Quality = Quality()
     lexicon: LexiconOptions = LexiconOptions()
+    bias: Bias = Bias()
     outbox: Outbox = Outbox()
     jobs: Jobs = Jobs()
     evaluation: Evaluation = Evaluation()
@@ -141,6 +143,10 @@ def _absolute(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(lexicon, dict) and isinstance(lexicon.get("extra"), list):
         extra = [_anchor(item, folder) if isinstance(item, str) else item for item in lexicon["extra"]]
         document = {**document, "lexicon": {**lexicon, "extra": extra}}
+    bias = document.get("bias", {})
+    if isinstance(bias, dict) and isinstance(bias.get("lists"), dict):
+        lists = {name: _anchor(file, folder) if isinstance(file, str) else file for name, file in bias["lists"].items()}
+        document = {**document, "bias": {**bias, "lists": lists}}
     return document
 
 

@@ -46,6 +46,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield check_inotify()
     yield from check_database(config)
     yield check_lexicon(config)
+    yield from check_bias(config)
     yield check_daemon(config)
     yield from check_weights(config)
     yield from check_version(config)
@@ -193,6 +194,21 @@ def check_lexicon(config: Config) -> Finding:
     except MedasrError as error:
         return Finding(level="problem", subject="lexicon", text=str(error))
     return Finding(level="ok", subject="lexicon", text=f"{len(lexicon.terms)} terms")
+
+
+def check_bias(config: Config) -> Iterator[Finding]:
+    """Whether the lists of terms can be used; whether they should, only a measurement tells."""
+    from medasr.lexicon.term_list import read_term_list
+
+    for folder, file in config.bias.lists.items():
+        subject = f"bias.lists.{folder}"
+        try:
+            terms = read_term_list(file)
+        except MedasrError as error:
+            yield Finding(level="problem", subject=subject, text=str(error))
+        else:
+            text = f"{len(terms)} terms; whether they help: `medasrd evaluate --bias {file}` against the same without"
+            yield Finding(level="ok", subject=subject, text=text)
 
 
 def check_daemon(config: Config) -> Finding:

@@ -6,7 +6,9 @@ The JSON's fields are documented in docs/outputs.md; a change that could break a
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from daemon.store.schema import AudioFactsRow, Job, ModelVersionRow, Recording, SegmentRow, TermHitRow, TranscriptRow
@@ -36,8 +38,38 @@ REMEDIES: dict[Reason, str] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class BiasedWord:
+    """A word that stands in a transcript because of a list of terms: ``text[position:position + length]``."""
+
+    surface: str
+    position: int
+    length: int
+
+    def touches(self, term: TermHitRow) -> bool:
+        """Whether it is a part of the term."""
+        return self.position < term.position + term.length and term.position < self.position + self.length
+
+
+def biased_words(segments: Sequence[SegmentRow]) -> list[list[BiasedWord]]:
+    """By segment of a transcript, in order, the words that stand there because of a list of terms."""
+    found, offset = [], 0
+    for segment in segments:
+        words = list(re.finditer(r"\S+", segment.text))
+        chosen = [words[number] for number in segment.biased]
+        found.append(
+            [
+                BiasedWord(surface=word.group(), position=offset + word.start(), length=len(word.group()))
+                for word in chosen
+            ]
+        )
+        offset += len(segment.text) + 1
+    return found
+
+
 def transcript_document(transcript: TranscriptRow) -> dict[str, Any]:
     """Given a transcript with its parts loaded, return the JSON document."""
+    biased = biased_words(transcript.segments)
     return {
         "schema": SCHEMA,
         "recording": recording_part(transcript.recording),
@@ -52,8 +84,14 @@ def transcript_document(transcript: TranscriptRow) -> dict[str, Any]:
         "language": transcript.language,
         "verdict": {"kind": transcript.verdict, "concerns": transcript.concerns},
         "text": transcript.text,
-        "segments": [segment_part(segment) for segment in transcript.segments],
-        "terms": [term_part(term) for term in transcript.terms],
+        "segments": [
+            segment_part(segment) | {"biased": [asdict(word) for word in words]}
+            for segment, words in zip(transcript.segments, biased, strict=True)
+        ],
+        "terms": [
+            term_part(term) | {"biased": any(word.touches(term) for words in biased for word in words)}
+            for term in transcript.terms
+        ],
         "speech": [{"start": round(start, 3), "end": round(end, 3)} for start, end in transcript.speech],
     }
 

@@ -31,8 +31,8 @@ class Engine(Protocol):
     def healthy(self) -> bool:
         """False while it rests because it keeps dying."""
 
-    def submit(self, recording: str, pcm: Path, *, urgent: bool = False) -> None:
-        """Hand a recording over; an urgent one is transcribed before those that are not."""
+    def submit(self, recording: str, pcm: Path, *, urgent: bool = False, terms: str = "") -> None:
+        """Hand a recording over, with the name of its list of terms; an urgent one is transcribed before those that are not."""
 
     def cancel(self, recording: str) -> None:
         """Forget a recording."""

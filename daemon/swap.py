@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from medasr.errors import MedasrError
 if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.engine.host import EngineHost
+    from daemon.engine.protocol import EngineOptions
     from daemon.store.connection import Store
 
 logger = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ class Swap:
             return
         self._requested.clear()
         try:
-            options = engine_options(self._config)
+            options = self._options()
         except MedasrError:
             logger.exception("the promoted version cannot be served")
             return
@@ -88,8 +90,12 @@ class Swap:
             return False
         logger.error("the promoted version cannot be loaded; the one before serves again")
         self.registry.rollback(actor="daemon", reason=LOAD_FAILED)
-        self._engine.reload(engine_options(self._config))
+        self._engine.reload(self._options())
         return True
+
+    def _options(self) -> EngineOptions:
+        """What the model child is told now; lists of terms stay those that the daemon read at its start."""
+        return replace(engine_options(self._config), term_lists=self._engine.options.term_lists)
 
     def look_after_loading(self) -> None:
         """Give a promoted version up whose loading kills the process that holds the weights, again and again."""

@@ -35,6 +35,7 @@ from medasr.lexicon import Lexicon
 
 if TYPE_CHECKING:
     from daemon.decode.server import DecodeLimits
+    from daemon.engine.bias import Bias
     from daemon.engine.protocol import EngineEvent
     from medasr.quality import QualityThresholds
 
@@ -61,6 +62,7 @@ class WorkerOptions:
     backlog_seconds: float
     limits: DecodeLimits
     quality: QualityThresholds
+    bias: Bias  #: which recordings have a list of terms
     owner: str  #: boot id and process, so that a lease tells whose it is
 
 
@@ -229,7 +231,8 @@ class Worker:
             return
         crash_point("transcribing")
         self._in_work.decoded(job.id, facts.seconds)
-        self.engine.submit(str(job.id), path, urgent=job.priority == Priority.URGENT)
+        urgent, terms = job.priority == Priority.URGENT, self.options.bias.list_for(job.recording.label)
+        self.engine.submit(str(job.id), path, urgent=urgent, terms=terms)
         logger.info("decoded", extra={"job": job.id, "recording": job.recording_id, "seconds": round(facts.seconds, 1)})
 
     def _take(self, events: Sequence[EngineEvent]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from medasr.dataset.utterance import Exclusion
 from medasr.metrics.scores import ScoredUtterance, Scores
 from medasr.types import ModelVersion
+
+#: Name of the list of terms among what decides how recordings are decoded.
+BIAS = "bias"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,10 @@ class Recipe:
         """Identity of the recipe."""
         content = {name: value for name, value in asdict(self).items() if name != "dataset"}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def without_bias(self) -> Recipe:
+        """The same without a list of terms: what it brings is measured by comparing, as what a model brings."""
+        return replace(self, decoding={name: value for name, value in self.decoding.items() if name != BIAS})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -32,10 +33,22 @@ if TYPE_CHECKING:
     help="serving, previous, candidate; base (model.base without adapter); a version or an installed base of `medasrd models list`.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only so many utterances: the same ones each time.")
+@click.option(
+    "--bias",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A list of terms that are preferred in doubt, with bias.weight: what it brings, before a folder gets it.",
+)
 @config_option
 @json_option
 def evaluate(
-    config: Config, dataset: str | None, split: str | None, model: str, limit: int | None, as_json: bool
+    config: Config,
+    dataset: str | None,
+    split: str | None,
+    model: str,
+    limit: int | None,
+    bias: Path | None,
+    as_json: bool,
 ) -> None:
     """Transcribe a dataset over the very path that serves, score it, and store the result.
 
@@ -48,7 +61,11 @@ def evaluate(
     os.umask(0o077)
     options = config.evaluation
     request = EvaluationRequest(
-        dataset=options.dataset if dataset is None else dataset, split=split or options.split, model=model, limit=limit
+        dataset=options.dataset if dataset is None else dataset,
+        split=split or options.split,
+        model=model,
+        limit=limit,
+        bias=bias,
     )
     with progress_bar("reading the dataset") as progress:
         plan = plan_evaluation(config, request, progress=progress)

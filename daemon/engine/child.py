@@ -88,6 +88,7 @@ def load_recognizer(options: EngineOptions) -> Recognizer:
             threads=model.threads,
         ),
         wants_words=lambda text: bool(find(lexicon, text)),
+        term_lists=options.term_lists,
     )
     speech_options = SpeechOptions(**options.speech.model_dump())
     detector = SpeechDetector(speech_options)

@@ -22,6 +22,7 @@ class Pending:
     pcm: Path
     seconds: float  #: of audio
     urgent: bool = False
+    terms: str = ""  #: name of its list of terms; empty for none
 
 
 class Dispatch:

@@ -53,6 +53,7 @@ class _Work:
     """A recording whose speech is found."""
 
     pcm: Path
+    terms: str  #: name of its list of terms; empty for none
     speech: list[SpeechSpan]
     seconds: float  #: spent on it so far
 
@@ -113,7 +114,7 @@ class Engine:
         if waveform is None:
             return
         speech, windows = self._recognizer.plan(waveform)
-        self._work[recording] = _Work(pcm=pcm, speech=speech, seconds=time.monotonic() - began)
+        self._work[recording] = _Work(pcm=pcm, terms=request.terms, speech=speech, seconds=time.monotonic() - began)
         self._pool.add(recording, windows, urgent=request.urgent)
         self._report(recording)
 
@@ -124,7 +125,7 @@ class Engine:
         recordings = tuple(dict.fromkeys(window.recording for window in batch))
         self._send(Working(ids=recordings))
         began = time.monotonic()
-        hypotheses = self._transcribe(samples)
+        hypotheses = self._transcribe(samples, [self._work[window.recording].terms for window in batch])
         if hypotheses is None:
             self._pool.give_back(batch)
             self._shrink(batch)
@@ -159,10 +160,10 @@ class Engine:
             self._send(Unreadable(id=recording))
             return None
 
-    def _transcribe(self, samples: list[Waveform]) -> list[Hypothesis] | None:
+    def _transcribe(self, samples: list[Waveform], lists: list[str]) -> list[Hypothesis] | None:
         """One hypothesis a window, or None when memory ran out; the failed attempt's tensors are free again on return."""
         try:
-            return self._recognizer.transcriber.transcribe(samples)
+            return self._recognizer.transcriber.transcribe(samples, lists)
         except MemoryError:
             return None
 

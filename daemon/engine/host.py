@@ -114,16 +114,16 @@ class EngineHost:
         """False while the host rests because its children keep dying: hand it nothing more."""
         return not self._patience.resting(self._clock())
 
-    def submit(self, recording: str, pcm: Path, *, urgent: bool = False) -> None:
+    def submit(self, recording: str, pcm: Path, *, urgent: bool = False, terms: str = "") -> None:
         """Have a recording transcribed: its id, and its normalized audio as written by :func:`medasr.audio.normalize`.
 
-        An ``urgent`` one comes before those that are not.
+        An ``urgent`` one comes before those that are not. ``terms`` names one of the options' lists, the terms of which are preferred.
         """
         try:
             seconds = pcm.stat().st_size / _SAMPLE_BYTES / SAMPLE_RATE
         except OSError:
             seconds = 0.0  # the child will say that it cannot be read
-        self._dispatch.add(Pending(id=recording, pcm=pcm, seconds=seconds, urgent=urgent))
+        self._dispatch.add(Pending(id=recording, pcm=pcm, seconds=seconds, urgent=urgent, terms=terms))
         if self._ready:
             self._hand_over()  # the caller may decode the next recording before it polls
 
@@ -212,7 +212,7 @@ class EngineHost:
             return
         was_busy = self._dispatch.busy
         for pending in self._dispatch.due(only_urgent=runs_dry):
-            self._process.send(Transcribe(id=pending.id, pcm=pending.pcm, urgent=pending.urgent))
+            self._process.send(Transcribe(id=pending.id, pcm=pending.pcm, urgent=pending.urgent, terms=pending.terms))
         if not was_busy:
             self._last_sign = self._clock()
         self._process.flush()

@@ -7,7 +7,7 @@ see the same PCM file. The first message to the child is its :class:`EngineOptio
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from daemon.sections import Model, Quality, Speech
 from medasr.errors import EngineError
-from medasr.types import ModelVersion, Transcript
+from medasr.types import ModelVersion, TermLists, Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +48,7 @@ class EngineOptions:
     load_seconds: float  #: limit for loading the weights
     hang_seconds: float  #: limit between two signs of progress while there is work
     tuned_for: Literal["", "cpu", "cuda"] = ""  #: the kind of device that the precision was chosen on, where it was
+    term_lists: TermLists = field(default_factory=TermLists)  #: that a recording may name
     frame: Literal["options"] = "options"
 
 
@@ -58,6 +59,7 @@ class Transcribe:
     id: str
     pcm: Path
     urgent: bool = False  #: before all that are not
+    terms: str = ""  #: name of its list of terms; empty for none
     frame: Literal["transcribe"] = "transcribe"
 
 

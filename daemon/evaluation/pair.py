@@ -45,10 +45,11 @@ class Pair:
 def read_pair(session: Session, first: str, second: str) -> Pair:
     """Given the numbers of two evaluations, compare them.
 
-    Raise NotComparable, saying what differs, unless their recipes are equal; FatalError when there is no such evaluation.
+    Raise NotComparable, saying what differs, unless their recipes are equal but for lists of terms; FatalError when there is no such
+    evaluation.
     """
     one, other = evaluations.find(session, first), evaluations.find(session, second)
-    if one.recipe.sha256 != other.recipe.sha256:
+    if one.recipe.without_bias().sha256 != other.recipe.without_bias().sha256:
         different = "; ".join(recipe_changes(one, other))
         raise NotComparable(
             f"evaluations {one.id} and {other.id} were not made the same way ({different}), so a difference between them says "

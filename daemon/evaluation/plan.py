@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daemon.engine.bias import term_lists
 from daemon.engine.options import engine_options
 from daemon.engine.protocol import EngineOptions
 from daemon.registry.naming import SERVING
@@ -15,7 +16,7 @@ from daemon.registry.serving import adapter_identity
 from daemon.sections import Quality
 from medasr.dataset.loading import load_dataset
 from medasr.errors import ConfigurationError
-from medasr.evaluation import Recipe
+from medasr.evaluation import BIAS, Recipe
 from medasr.lexicon import load_lexicon
 from medasr.metrics.vocabulary import unreachable_terms
 from medasr.packs import locate
@@ -47,6 +48,7 @@ class EvaluationRequest:
     limit: int | None = None  #: so many utterances at most
     trigger: str = "manual"  #: or "scheduled"
     name: str = ""  #: what the dataset is called, where its file's name says nothing
+    bias: Path | None = None  #: a list of terms that are preferred in all recordings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +99,20 @@ class EvaluationPlan:
                 "beams": self.engine.model.beams,
                 "speech": self.engine.speech.model_dump(mode="json"),
             }
-            | self._quality,
+            | self._quality
+            | self._bias,
         )
+
+    @property
+    def terms(self) -> str:
+        """The name of the list of terms for all recordings; empty for none."""
+        return next(iter(self.engine.term_lists.lists), "")
+
+    @property
+    def _bias(self) -> dict[str, Any]:
+        """The list of terms, where there is one."""
+        lists = self.engine.term_lists
+        return {BIAS: asdict(lists) | {"lists": _digest(lists.lists)}} if lists.lists else {}
 
     @property
     def _quality(self) -> dict[str, Any]:
@@ -112,15 +126,14 @@ def plan_evaluation(
 ) -> EvaluationPlan:
     """Settle what is measured; ``progress`` hears how many entries of the dataset were read.
 
-    Raise ConfigurationError without a dataset, ModelError when the model is not installed, DatasetError when the dataset cannot be
+    Raise ConfigurationError without a dataset or for a list of terms that cannot be used, ModelError when the model is not installed, DatasetError when the dataset cannot be
     read or the split has nothing to test.
     """
     if not request.dataset:
         raise ConfigurationError(
             "there is nothing to measure on; name a dataset with --dataset, or set evaluation.dataset (docs/dataset.md)"
         )
-    engine = engine_options(config, request.model)
-    locate(engine.models, engine.model.base)
+    engine = _engine(config, request)
     dataset = load_dataset(request.dataset, cache=config.paths.datasets, progress=progress)
     split = split_utterances(dataset, request.split)
     ids = _limited(split.part(PART), request.limit)
@@ -138,10 +151,18 @@ def plan_evaluation(
 
 def plan_for(config: Config, plan: EvaluationPlan, model: str) -> EvaluationPlan:
     """The same evaluation of another model, by its name. Raise as :func:`plan_evaluation`."""
-    engine = engine_options(config, model)
-    locate(engine.models, engine.model.base)
     request = replace(plan.request, model=model)
+    engine = _engine(config, request)
     return replace(plan, request=request, engine=engine, heard=_heard(engine, plan.dataset, plan.ids))
+
+
+def _engine(config: Config, request: EvaluationRequest) -> EngineOptions:
+    """What the model child is told; its weights are installed."""
+    engine = engine_options(config, request.model)
+    locate(engine.models, engine.model.base)
+    if request.bias is None:
+        return engine
+    return replace(engine, term_lists=term_lists(config.bias, {"evaluation": request.bias}))
 
 
 def _heard(engine: EngineOptions, dataset: Dataset, ids: tuple[str, ...]) -> frozenset[str]:

@@ -118,7 +118,7 @@ def _transcribe(config: Config, plan: EvaluationPlan, bench: Workbench, hypothes
                 if isinstance(event, Failed):
                     attempts[event.id] += 1
                     if attempts[event.id] < ATTEMPTS:
-                        bench.engine.submit(event.id, folder / names[event.id])
+                        bench.engine.submit(event.id, folder / names[event.id], terms=plan.terms)
                         continue
                 result = _result(event, plan.lexicon, hypotheses, seconds)
                 if result:
@@ -153,7 +153,7 @@ def _hand_over(
     finally:
         os.close(sink)
     seconds[utterance.id] = facts.seconds
-    bench.engine.submit(utterance.id, samples)
+    bench.engine.submit(utterance.id, samples, terms=plan.terms)
     return None
 
 

@@ -218,6 +218,7 @@ class SegmentRow(Base):
     no_speech_probability: Mapped[float]
     compression_ratio: Mapped[float]
     concerns: Mapped[list[Any]]
+    biased: Mapped[list[Any]] = mapped_column(default=list)  #: numbers of words of the text
 
 
 class TermHitRow(Base):

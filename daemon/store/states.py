@@ -11,7 +11,7 @@ from medasr.errors import StoreError
 from medasr.quality import ConcernCode
 
 #: The Alembic revision this program expects; a test holds it against ``migrations/versions``.
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 
 
 class JobState(StrEnum):

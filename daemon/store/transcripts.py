@@ -103,6 +103,7 @@ def _row(recording_id: str, version: ModelVersionRow, result: Result, now: datet
                 no_speech_probability=segment.no_speech_probability,
                 compression_ratio=segment.compression_ratio,
                 concerns=list(segment.concerns),
+                biased=list(segment.biased),
             )
             for segment in transcript.segments
         ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,21 @@ from daemon.config import Config
 from daemon.decode.host import DecodeServer
 from daemon.evaluation.courtesy import recordings_wait
 from daemon.evaluation.filing import file_report, save_report, store_leftovers
+from daemon.evaluation.pair import read_pair
 from daemon.evaluation.plan import EvaluationPlan, EvaluationRequest, plan_evaluation
 from daemon.evaluation.run import ATTEMPTS, Workbench, run_evaluation
 from daemon.store import evaluations
 from daemon.store.connection import Store
 from daemon.task import EVALUATION, INTERRUPTED, STORED, TaskProcess
-from medasr.errors import ConfigurationError, DatasetError, EngineError, FatalError, ModelError, TransientError
+from medasr.errors import (
+    ConfigurationError,
+    DatasetError,
+    EngineError,
+    FatalError,
+    ModelError,
+    NotComparable,
+    TransientError,
+)
 from medasr.evaluation import EvaluationReport
 from tests.conftest import write_config
 from tests.support.daemon_process import DaemonProcess, medasrd, medasrd_json
@@ -284,6 +294,49 @@ class TestStoring:
         store.close()
         assert caplog.text.count("the model has become worse") == 3
         assert "ibuprofen" not in caplog.text
+
+
+class TestListsOfTerms:
+    @pytest.fixture
+    def biased(self, config: Config, plan: EvaluationPlan, home: Path) -> EvaluationPlan:
+        terms = home / "terms.txt"
+        terms.write_text("ibuprofen\n")
+        return plan_evaluation(config, replace(plan.request, bias=terms))
+
+    def test_all_recordings_are_heard_with_it(
+        self, config: Config, biased: EvaluationPlan, decoder: DecodeServer
+    ) -> None:
+        engine = ScriptedEngine(TEXTS)
+        bench = Workbench(
+            decoder=decoder, engine=engine, now=lambda: NOW, must_wait=lambda: False, progress=lambda _done, _all: None
+        )
+        report = run_evaluation(config, biased, bench)
+        assert set(engine.terms.values()) == {biased.terms}
+        assert biased.engine.term_lists.lists == {biased.terms: ("ibuprofen",)}
+        assert report.recipe.decoding["bias"]["weight"] == config.bias.weight
+
+    def test_it_is_another_recipe_that_is_compared_with_the_one_without(
+        self, config: Config, plan: EvaluationPlan, biased: EvaluationPlan
+    ) -> None:
+        plain, listed = plan.recipe(plan.ids), biased.recipe(plan.ids)
+        assert plain.sha256 != listed.sha256
+        assert plan.key != biased.key
+        store = open_store(config.paths.state)
+        with store.write() as session:
+            for number, recipe in enumerate((plain, listed, replace(listed, split="published"))):
+                at = NOW + timedelta(hours=number)
+                evaluations.add(session, make_report(recipe=recipe, started_at=at))
+        with store.read() as session:
+            assert read_pair(session, "1", "2").comparison.changed == ()
+            with pytest.raises(NotComparable, match="split"):
+                read_pair(session, "1", "3")
+        store.close()
+
+    def test_one_that_cannot_be_used_is_refused_before_anything_is_read(
+        self, config: Config, plan: EvaluationPlan, home: Path
+    ) -> None:
+        with pytest.raises(ConfigurationError, match=r"none\.txt: cannot be read"):
+            plan_evaluation(config, replace(plan.request, bias=home / "none.txt"))
 
 
 class TestPlans:

@@ -76,9 +76,9 @@ class Engines:
         engines = self
 
         class Watched(ScriptedEngine):
-            def submit(self, recording: str, pcm: Path) -> None:
+            def submit(self, recording: str, pcm: Path, *, urgent: bool = False, terms: str = "") -> None:
                 engines.asked.append((adapter[:8], recording))
-                super().submit(recording, pcm)
+                super().submit(recording, pcm, urgent=urgent, terms=terms)
 
             def stop(self) -> None:
                 pass

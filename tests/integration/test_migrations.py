@@ -18,12 +18,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
+from sqlalchemy import select
 from sqlalchemy.schema import SchemaItem
 
 import migrations
 from daemon.store import jobs, migration, recordings
 from daemon.store.connection import Store, damage, writer_engine
-from daemon.store.schema import Base
+from daemon.store.schema import Base, SegmentRow
 from daemon.store.states import SCHEMA_REVISION, JobState, job_counts
 from medasr.errors import StoreError, TransientError
 from tests.support.stores import NOW, copy
@@ -356,6 +357,18 @@ def test_a_queue_from_before_urgent_recordings_goes_on_in_its_order_and_can_be_o
                 claimed.append(job.recording_id)
                 jobs.claim(session, job.id, owner="t", lease=timedelta(minutes=5), now=NOW)
     assert claimed == [urgent.id, *ids]
+
+
+def test_segments_from_before_lists_of_terms_have_no_words_of_any(database: Path, backups: Path) -> None:
+    database.parent.mkdir(mode=0o700)
+    at_revision(database, "0004")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("INSERT INTO segments VALUES (1, 0, 0.0, 1.0, 'It hurts.', -0.1, 0.0, 1.0, '[]')")
+        connection.commit()
+    assert migration.upgrade(database, backups) == "0004"
+    with closing(Store(database, writable=True)) as store, store.read() as session:
+        (row,) = session.scalars(select(SegmentRow)).all()
+        assert (row.text, row.biased) == ("It hurts.", [])
 
 
 def at_revision(database: Path, wanted: str) -> None:

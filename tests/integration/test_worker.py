@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from daemon.engine.bias import Bias
 from daemon.engine.protocol import Completed, EngineEvent, EngineFailure
 from daemon.intake import spool
 from daemon.store import jobs, transcripts
@@ -90,6 +91,14 @@ class TestTheWayOfARecording:
             assert transcript.segments[0].concerns == ["DOUBTFUL_TERM"]
         assert bench.job(recording).state == bench.job(looped).state == JobState.NEEDS_REVIEW
         assert doubtful_jobs(bench.store.path) == 1
+
+    def test_the_folder_it_was_dropped_in_names_its_list_of_terms(self, tmp_path: Path) -> None:
+        bench = make_workbench(tmp_path, bias=Bias(lists={"cardiology": Path("heart.txt")}))
+        for label in ("", "cardiology/visits"):
+            bench.drop(f"{len(label)}.wav", label=label)
+        bench.turn(2)
+        assert list(bench.engine.terms.values()) == ["", "cardiology"]
+        bench.store.close()
 
     def test_normalized_samples_do_not_outlive_the_work(self, bench: Workbench) -> None:
         bench.drop("a.wav", "b.wav")

@@ -85,9 +85,9 @@ class Engines:
         asked = self.asked
 
         class Watched(ScriptedEngine):
-            def submit(self, recording: str, pcm: Path) -> None:
+            def submit(self, recording: str, pcm: Path, *, urgent: bool = False, terms: str = "") -> None:
                 asked.append((adapter, recording))
-                super().submit(recording, pcm)
+                super().submit(recording, pcm, urgent=urgent, terms=terms)
 
             def stop(self) -> None:
                 pass

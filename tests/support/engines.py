@@ -27,6 +27,7 @@ class ScriptedEngine:
         self.dies_after = dies_after
         self.lowered_after: int | None = None  #: from then on it is another precision, as after a fall back to the CPU
         self.submitted: list[str] = []
+        self.terms: dict[str, str] = {}
         self.completed = 0
         self._waiting: list[str] = []
         self.ready: Ready | None = None
@@ -43,10 +44,11 @@ class ScriptedEngine:
         self.ready = self.ready or Ready(version=self.version, device="cpu", load_seconds=0.1)
         return []
 
-    def submit(self, recording: str, pcm: Path, *, urgent: bool = False) -> None:
+    def submit(self, recording: str, pcm: Path, *, urgent: bool = False, terms: str = "") -> None:
         assert not urgent
         assert pcm.stat().st_size > 0
         self.submitted.append(recording)
+        self.terms[recording] = terms
         self._waiting.append(recording)
 
     def cancel(self, recording: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from daemon.decode.server import DecodeLimits
 from daemon.delivery import Places
+from daemon.engine.bias import Bias
 from daemon.engine.protocol import Completed, EngineEvent, EngineFailure, Failed
 from daemon.intake import spool
 from daemon.outbox import Folder
@@ -40,6 +41,7 @@ FACTS = AudioFacts(
     snr_db=30.0,
     gain_db=0.0,
 )
+NO_LISTS = Bias()
 LIMITS = DecodeLimits(max_seconds=60, accept_truncated=False, memory_bytes=2**30, seconds_floor=10, speed_floor=4)
 
 
@@ -68,6 +70,7 @@ class ScriptedEngine:
     def __init__(self) -> None:
         self.queue: dict[str, Path] = {}
         self.urgent: set[str] = set()
+        self.terms: dict[str, str] = {}
         self.healthy = True
         self.silent = False  # takes recordings and says nothing
         self.answer: Callable[[str], EngineEvent] = heard("The patient takes ibuprofen.")
@@ -77,9 +80,10 @@ class ScriptedEngine:
     def in_flight(self) -> set[str]:
         return set(self.queue)
 
-    def submit(self, recording: str, pcm: Path, *, urgent: bool = False) -> None:
+    def submit(self, recording: str, pcm: Path, *, urgent: bool = False, terms: str = "") -> None:
         self.queue[recording] = pcm
         self.urgent |= {recording} if urgent else set()
+        self.terms[recording] = terms
         self.most_in_flight = max(self.most_in_flight, len(self.queue))
 
     def cancel(self, recording: str) -> None:
@@ -119,7 +123,7 @@ class Workbench:
     engine: ScriptedEngine
     clock: list[datetime] = field(default_factory=lambda: [NOW])
 
-    def drop(self, *names: str, urgent: bool = False) -> list[str]:
+    def drop(self, *names: str, urgent: bool = False, label: str = "") -> list[str]:
         """Put recordings into spool and store, as the intake does; return their ids."""
         copies = []
         for number, name in enumerate(names):
@@ -129,7 +133,7 @@ class Workbench:
             path.write_bytes(content)
             path.chmod(0o600)
             sha256 = hashlib.sha256(content).hexdigest()
-            entry = copy(name, inode=path.stat().st_ino, id=identifier, urgent=urgent)
+            entry = copy(name, inode=path.stat().st_ino, id=identifier, urgent=urgent, label=label)
             copies.append(replace(entry, sha256=sha256, size=len(content)))
         with self.store.write() as session:
             recordings.receive(session, copies, now=self.clock[0])
@@ -154,7 +158,9 @@ class Workbench:
         return sorted(item.name for item in path.iterdir()) if path.exists() else []
 
 
-def make_workbench(folder: Path, *, max_attempts: int = 3, backlog_seconds: float = 100.0) -> Workbench:
+def make_workbench(
+    folder: Path, *, max_attempts: int = 3, backlog_seconds: float = 100.0, bias: Bias = NO_LISTS
+) -> Workbench:
     """A workbench in an empty folder."""
     store = open_store(folder)
     spool.prepare(folder / "spool")
@@ -177,6 +183,7 @@ def make_workbench(folder: Path, *, max_attempts: int = 3, backlog_seconds: floa
             backlog_seconds=backlog_seconds,
             limits=LIMITS,
             quality=QualityThresholds(),
+            bias=bias,
             owner="test:1",
         ),
         pulse=Pulse(),

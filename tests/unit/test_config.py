@@ -9,6 +9,7 @@ import pytest
 
 from daemon.config import load_config
 from daemon.config_template import render_toml
+from daemon.engine.bias import Bias
 from medasr.errors import ConfigurationError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -104,6 +105,42 @@ def test_an_urgent_folder_that_is_never_read_is_refused(tmp_path: Path, folder: 
 @pytest.mark.parametrize("folder", ["", "stat", "ward/now", "Notfälle heute"])
 def test_the_urgent_folder_may_have_any_name_or_none(tmp_path: Path, folder: str) -> None:
     assert load_config(write(tmp_path, f'[intake]\nurgent = "{folder}"\n')).intake.urgent == folder
+
+
+def test_lists_of_terms_count_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    config = load_config(
+        write(tmp_path, '[bias]\nlists = { cardiology = "heart.txt", "ward/now" = "/etc/ward.txt" }\n')
+    )
+    assert config.bias.lists == {"cardiology": tmp_path / "heart.txt", "ward/now": Path("/etc/ward.txt")}
+    shown = write(tmp_path, render_toml(config.model_dump()))
+    assert load_config(shown).bias == config.bias
+
+
+def test_lists_of_terms_can_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDASRD_BIAS__LISTS", '{"cardiology": "/etc/heart.txt"}')
+    assert load_config(write(tmp_path, "")).bias.lists == {"cardiology": Path("/etc/heart.txt")}
+
+
+@pytest.mark.parametrize("folder", ["", "../heart", "/heart"])
+def test_a_list_of_terms_for_no_folder_is_refused(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"bias\.lists"):
+        load_config(write(tmp_path, f'[bias]\nlists = {{ "{folder}" = "heart.txt" }}\n'))
+
+
+@pytest.mark.parametrize(
+    ("label", "found"),
+    [
+        ("cardiology", "cardiology"),
+        ("Cardiology/visits", "cardiology"),
+        ("cardiology/surgery", "cardiology/surgery"),
+        ("cardiology2", ""),
+        ("urgent/cardiology", ""),
+        ("", ""),
+    ],
+)
+def test_a_recording_has_the_list_of_the_deepest_folder_it_lies_in(label: str, found: str) -> None:
+    bias = Bias(lists={"cardiology": Path("heart.txt"), "cardiology/surgery": Path("bypass.txt")})
+    assert bias.list_for(label) == found
 
 
 @pytest.mark.parametrize(("text", "words"), [("[model", "cannot be read as TOML"), (None, "does not exist")])

@@ -187,6 +187,24 @@ class TestLexicon:
         assert diagnosis.check_lexicon(config).level == "ok"
 
 
+class TestListsOfTerms:
+    def test_each_is_counted_with_the_way_to_measure_it(self, home: Path) -> None:
+        (home / "heart.txt").write_text("metoprolol\nlisinopril\n")
+        (found,) = diagnosis.check_bias(write_config(home, bias={"lists": {"cardiology": "heart.txt"}}))
+        assert (found.level, found.subject) == ("ok", "bias.lists.cardiology")
+        assert found.text.startswith("2 terms; ")
+        assert f"medasrd evaluate --bias {home / 'heart.txt'}" in found.text
+
+    def test_one_that_cannot_be_used_is_a_problem_that_names_the_file(self, home: Path) -> None:
+        (home / "empty.txt").touch()
+        config = write_config(home, bias={"lists": {"a": "empty.txt", "b": "missing.txt"}})
+        for found, name in zip(diagnosis.check_bias(config), ("empty.txt", "missing.txt"), strict=True):
+            assert (found.level, str(home / name) in found.text) == ("problem", True)
+
+    def test_none_is_nothing_to_be_told(self, config: Config) -> None:
+        assert list(diagnosis.check_bias(config)) == []
+
+
 def test_a_file_in_the_place_of_the_inbox_is_to_be_moved_away(healthy: Config) -> None:
     healthy.paths.inbox.rmdir()
     healthy.paths.inbox.touch()

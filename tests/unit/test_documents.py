@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from daemon import documents
 from daemon.store import jobs, recordings, transcripts
 from daemon.store.connection import Store
-from daemon.store.schema import SegmentRow
+from daemon.store.schema import SegmentRow, TermHitRow
 from medasr.errors import Reason
 from tests.support.stores import NOW, copy, hit, later, open_store, result
 from tests.support.workbench import FACTS
@@ -98,6 +99,9 @@ def transcript_document(store: Store) -> dict[str, Any]:
     """A document with something in every list."""
     entry = copy()
     done = result("He takes aspirin.", "<b> & \u2028", terms=(hit("aspirin", "drug", 9),), verdict=_review())
+    first, second = done.transcript.segments
+    marked = (replace(first, biased=(2,)), replace(second, biased=(0,)))
+    done = replace(done, transcript=replace(done.transcript, segments=marked))
     with store.write() as session:
         recordings.receive(session, [entry], now=NOW)
         recordings.store_facts(session, entry.id, FACTS)
@@ -130,6 +134,20 @@ class TestTranscript:
         document = transcript_document(store)
         (term,) = document["terms"]
         assert document["text"][term["position"] : term["position"] + term["length"]] == term["surface"] == "aspirin"
+
+    def test_words_and_terms_that_stand_there_because_of_a_list_are_marked(self, store: Store) -> None:
+        document = transcript_document(store)
+        assert [one["biased"] for one in document["terms"]] == [True]
+        first, second = ([word["surface"] for word in one["biased"]] for one in document["segments"])
+        assert (first, second) == (["aspirin."], ["<b>"])
+        for word in (word for one in document["segments"] for word in one["biased"]):
+            place = slice(word["position"], word["position"] + word["length"])
+            assert document["text"][place] == word["surface"]
+
+    def test_other_words_of_a_segment_do_not_mark_a_term(self) -> None:
+        words = documents.biased_words([SegmentRow(position=0, text="He takes aspirin.", biased=[1])])
+        term = TermHitRow(position=9, length=7)
+        assert [[word.touches(term) for word in one] for one in words] == [[False]]
 
     def test_text_is_given_as_it_was_heard(self, store: Store) -> None:
         assert [item["text"] for item in transcript_document(store)["segments"]] == [

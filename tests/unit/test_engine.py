@@ -19,7 +19,14 @@ from daemon.engine.protocol import (
     Working,
 )
 from medasr.errors import EngineError
-from tests.support.transcribers import Behaviour, Mark, engine_options, load_scripted, write_recording
+from tests.support.transcribers import (
+    Behaviour,
+    Mark,
+    ScriptedTranscriber,
+    engine_options,
+    load_scripted,
+    write_recording,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,11 +38,13 @@ class Bench:
     def __init__(self, folder: Path, batch_size: int, behaviour: Behaviour) -> None:
         self.folder = folder
         self.replies: list[Reply] = []
-        self.engine = Engine(load_scripted(behaviour, engine_options(folder)), batch_size, self.replies.append)
+        recognizer = load_scripted(behaviour, engine_options(folder))
+        self.transcriber = recognizer.transcriber
+        self.engine = Engine(recognizer, batch_size, self.replies.append)
 
-    def accept(self, recording: str, *marks: Mark, urgent: bool = False) -> Path:
+    def accept(self, recording: str, *marks: Mark, urgent: bool = False, terms: str = "") -> Path:
         pcm = write_recording(self.folder / recording, *marks)
-        self.engine.accept(Transcribe(id=recording, pcm=pcm, urgent=urgent))
+        self.engine.accept(Transcribe(id=recording, pcm=pcm, urgent=urgent, terms=terms))
         return pcm
 
     def finish(self) -> dict[str, Completed]:
@@ -94,6 +103,17 @@ def test_urgent_recordings_share_a_batch(tmp_path: Path) -> None:
     engine.finish()
 
     assert engine.batches() == [("a",), ("b",), ("a", "b")]
+
+
+def test_each_window_of_a_batch_goes_with_the_list_of_its_recording(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=4)
+    engine.accept("heart", Mark.SPEECH, Mark.SPEECH, terms="cardiology")
+    engine.accept("any", Mark.SPEECH)
+
+    engine.finish()
+
+    assert isinstance(engine.transcriber, ScriptedTranscriber)
+    assert engine.transcriber.named == [("cardiology", "cardiology", "")]
 
 
 def test_a_recording_is_named_before_anything_touches_it(tmp_path: Path) -> None:

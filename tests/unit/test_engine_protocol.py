@@ -40,7 +40,7 @@ from daemon.engine.protocol import (
 from daemon.registry.serving import resolve
 from daemon.sections import LexiconOptions, Model, Quality, Speech
 from medasr.errors import EngineError
-from medasr.types import Concern, ModelVersion, Segment, SpeechSpan, Transcript, Verdict, VerdictKind, Word
+from medasr.types import Concern, ModelVersion, Segment, SpeechSpan, TermLists, Transcript, Verdict, VerdictKind, Word
 
 VERSION = ModelVersion(
     base_id="whisper-base", base_revision="1.0.0", base_sha256="a" * 64, adapter_sha256=None, precision="fp32"
@@ -80,6 +80,7 @@ OPTIONS = EngineOptions(
     quality=Quality(),
     load_seconds=1.0,
     hang_seconds=2.0,
+    term_lists=TermLists(lists={"cardiology": ("metoprolol", "Sjögren's syndrome")}, weight=0.5, maximum=2.0),
 )
 
 
@@ -88,7 +89,9 @@ def body_of(framed: bytes) -> bytes:
     return body
 
 
-@pytest.mark.parametrize("request_", [OPTIONS, Transcribe(id="r1", pcm=Path("/spool/r1.pcm")), Cancel(id="r1"), Stop()])
+@pytest.mark.parametrize(
+    "request_", [OPTIONS, Transcribe(id="r1", pcm=Path("/spool/r1.pcm"), terms="cardiology"), Cancel(id="r1"), Stop()]
+)
 def test_a_request_arrives_as_it_was_sent(request_: Request) -> None:
     assert decode_request(body_of(encode_request(request_))) == request_
 
