@@ -60,9 +60,9 @@ class _Engine:
         self._replies: list[Reply] = []
         self._engine = Engine(recognizer, batch_size, self._replies.append)
 
-    def submit(self, recording: str, pcm: Path, *, urgent: bool = False) -> None:
+    def submit(self, recording: str, pcm: Path, *, urgent: bool = False, terms: str = "") -> None:
         self.in_flight.add(recording)
-        self._engine.accept(Transcribe(id=recording, pcm=pcm, urgent=urgent))
+        self._engine.accept(Transcribe(id=recording, pcm=pcm, urgent=urgent, terms=terms))
 
     def cancel(self, recording: str) -> None:
         self.in_flight.discard(recording)
