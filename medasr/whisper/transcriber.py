@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from medasr.quality import compression_ratio
-from medasr.types import SAMPLE_RATE, Hypothesis, HypothesisSegment, TermLists
-from medasr.whisper.alignment import align, biased_words, words_of
+from medasr.types import SAMPLE_RATE, TermLists
+from medasr.whisper.alignment import align
 from medasr.whisper.beams import is_doubtful, likelier, search
 from medasr.whisper.biasing import NO_BIAS, preferred, term_bias
 from medasr.whisper.context import context_seconds, encode
 from medasr.whisper.continuation import continued, is_sure, unheard_from
-from medasr.whisper.decoding import TIMESTAMP_SECONDS, DecodedWindow, DecodingTokens, decode, decoding_tokens
+from medasr.whisper.decoding import DecodedWindow, decode, decoding_tokens
 from medasr.whisper.features import log_mel
+from medasr.whisper.hypothesis import hypothesis_of
 from medasr.whisper.model import LoadedModel, ModelOptions, is_out_of_memory, load_model
+from medasr.whisper.overlooked import quietest, rewritten, sparse_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from medasr.types import ModelVersion, Waveform
+    from medasr.types import Hypothesis, ModelVersion, Waveform
     from medasr.whisper.alignment import Timing
     from medasr.whisper.biasing import TermBias
 
@@ -117,6 +118,7 @@ class WhisperTranscriber:
             return []
         biases = [self._biases.get(name, NO_BIAS) for name in lists or [""] * len(windows)]
         decoded, encoded = self._decode(windows, biases)
+        self._write_once_more(decoded, windows, biases)
         open_places = list(range(len(windows)))
         for _ in range(_CONTINUATIONS):
             open_places = self._go_on(decoded, windows, biases, open_places)
@@ -168,6 +170,22 @@ class WhisperTranscriber:
                 decoded[place] = continued(decoded[place], more, self._tokens, start)
                 added.append(place)
         return added
+
+    def _write_once_more(
+        self, decoded: list[DecodedWindow], windows: Sequence[Waveform], biases: Sequence[TermBias]
+    ) -> None:
+        """Decode segments whose text is too short for their time again in two pieces, in place."""
+        found = [(place, sparse_segment(window, self._tokens)) for place, window in enumerate(decoded)]
+        for place, segment in found:
+            if segment is None:
+                continue
+            first = round(segment.start * SAMPLE_RATE)
+            heard = windows[place][first : round(segment.end * SAMPLE_RATE)]
+            cut = quietest(heard)
+            parts = dict(self._decode_alike([heard[:cut], heard[cut:]], [biases[place]] * 2))
+            starts = (segment.start, (first + cut) / SAMPLE_RATE)
+            pieces = [(start, parts[number]) for number, start in enumerate(starts)]
+            decoded[place] = rewritten(decoded[place], segment, pieces, self._tokens)
 
     def _decode_alike(
         self, windows: Sequence[Waveform], biases: Sequence[TermBias]
@@ -230,60 +248,3 @@ class WhisperTranscriber:
     def _to_text(self, tokens: list[int]) -> str:
         text: str = self._model.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
-
-
-def hypothesis_of(
-    decoded: DecodedWindow,
-    tokens: DecodingTokens,
-    seconds: float,
-    to_text: Callable[[list[int]], str],
-    timing: Timing | None = None,
-) -> Hypothesis:
-    """Given a window's tokens, its length, the tokenizer's way back to text, and when the tokens were said, return what the model wrote.
-
-    Times lie within the window. The mean log-probability is that of the text and its end: how sure the model is of a timestamp says
-    nothing about the words.
-    """
-    segments: list[HypothesisSegment] = []
-    values: list[float] = []
-    for start, end, places in _pieces(decoded, tokens.timestamp_begin, seconds):
-        piece_values = [decoded.log_probabilities[place] for place in places]
-        segments.append(
-            HypothesisSegment(
-                start=start,
-                end=end,
-                text=to_text([decoded.tokens[place] for place in places]).strip(),
-                mean_log_probability=sum(piece_values) / len(piece_values),
-                words=words_of(places, decoded, timing, to_text) if timing else (),
-                biased=biased_words(places, decoded, to_text),
-            )
-        )
-        values += piece_values
-    if decoded.end_log_probability is not None:
-        values.append(decoded.end_log_probability)
-    whole = " ".join(segment.text for segment in segments)
-    return Hypothesis(
-        text=whole,
-        segments=tuple(segments),
-        mean_log_probability=sum(values) / len(values) if values else 0.0,
-        no_speech_probability=decoded.no_speech_probability,
-        other_language_probability=decoded.other_language_probability,
-        compression_ratio=compression_ratio(whole),
-        truncated=decoded.truncated,
-    )
-
-
-def _pieces(decoded: DecodedWindow, timestamp_begin: int, seconds: float) -> Iterator[tuple[float, float, list[int]]]:
-    """Start, end and the places of the text tokens of what stands between timestamps; the last may end with the window."""
-    start = 0.0
-    text: list[int] = []
-    for place, token in enumerate(decoded.tokens):
-        if token < timestamp_begin:
-            text.append(place)
-            continue
-        time = min((token - timestamp_begin) * TIMESTAMP_SECONDS, seconds)
-        if text:
-            yield start, time, text
-        start, text = time, []
-    if text:
-        yield start, seconds, text

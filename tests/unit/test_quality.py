@@ -59,8 +59,9 @@ def test_a_known_phantom_is_withheld_on_more_doubt_or_on_a_guess(no_speech: floa
 
 
 def test_thanks_that_were_clearly_said_raise_no_concern() -> None:
-    assert codes(hypothesis("Thank you.", no_speech_probability=0.35, confidence=-0.3)) == []
-    assert codes(hypothesis("Thank you, doctor.", no_speech_probability=0.5, confidence=-0.3)) == []
+    brief = [SpeechSpan(start=100.0, end=101.0)]
+    assert codes(hypothesis("Thank you.", no_speech_probability=0.35, confidence=-0.3), brief) == []
+    assert codes(hypothesis("Thank you, doctor.", no_speech_probability=0.5, confidence=-0.3), brief) == []
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,14 @@ def test_speech_passed_over_is_low_coverage_with_its_place() -> None:
     assert concern == Concern(code="LOW_COVERAGE", value=3.0, start=104.0, end=107.0)
     assert codes(hypothesis("")) == ["LOW_COVERAGE"]
     assert codes(hypothesis("...")) == ["LOW_COVERAGE"]
+
+
+def test_a_sentence_whose_times_span_far_more_speech_than_it_takes_is_low_coverage() -> None:
+    sentence = "It hurts when I walk."
+    (concern,) = judge_window(WINDOW, hypothesis(sentence), [WINDOW], THRESHOLDS)
+    assert concern == Concern(code="LOW_COVERAGE", value=10.0, start=100.0, end=110.0)
+    pauses = [SpeechSpan(start=100.0, end=102.0), SpeechSpan(start=108.0, end=110.0)]
+    assert codes(hypothesis(sentence), pauses) == []
 
 
 def test_a_pause_needs_no_text() -> None:

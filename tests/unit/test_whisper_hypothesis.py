@@ -7,7 +7,7 @@ import pytest
 from medasr.types import Hypothesis
 from medasr.whisper.alignment import Timing
 from medasr.whisper.decoding import DecodedWindow, DecodingTokens
-from medasr.whisper.transcriber import hypothesis_of
+from medasr.whisper.hypothesis import hypothesis_of
 
 END, TIMES = 90, 100
 TOKENS = DecodingTokens(
