@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 from benchmarks.options import ROOT
 from benchmarks.programs.written import Written
+from daemon.engine.process import ENVIRONMENT, MEMORY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,8 @@ class Running:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
+            # As the daemon starts its own; the others run as they do by themselves.
+            env={**ENVIRONMENT, **MEMORY, **os.environ} if program.module == MEDASR.module else None,
         )
         self._say({"program": program.module, "model": model, "setting": program.setting})
 
