@@ -178,6 +178,8 @@ class EngineHost:
         events = self.ensure_started() if self._dispatch.pending else []
         if self._ready:
             self._hand_over()
+        elif self._process:
+            self._process.flush()  # its options, with lists of terms, may be more than the pipe holds
         self._selector.select(max(0.0, min(timeout, self._seconds_left())) if not events else 0.0)
         events += self._listen()
         if self._process and self._seconds_left() <= 0:

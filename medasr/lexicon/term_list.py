@@ -23,14 +23,13 @@ def read_term_list(file: Path) -> tuple[str, ...]:
     read, holds no term, more than :data:`MAX_TERMS`, or one that no text can hold.
     """
     lines = [line.strip() for line in _read(file).splitlines()]
-    header = ",".join(COLUMNS)
     written = (
         [
             (number, form.strip())
             for number, row in enumerate(csv.reader(lines[1:]), start=2)
             for form in [*row[:1], *(row[2] if len(row) > 2 else "").split("|")]
         ]
-        if lines[:1] == [header]
+        if lines and _is_header(lines[0])
         else list(enumerate(lines, start=1))
     )
     terms: dict[str, None] = {}
@@ -44,6 +43,10 @@ def read_term_list(file: Path) -> tuple[str, ...]:
     if len(terms) > MAX_TERMS:
         raise ConfigurationError(f"{file}: holds {len(terms)} terms; {MAX_TERMS} at most, better those that are said")
     return tuple(terms)
+
+
+def _is_header(line: str) -> bool:
+    return tuple(cell.strip().lower() for cell in line.split(",")) == tuple(COLUMNS)
 
 
 def _read(file: Path) -> str:
@@ -66,5 +69,7 @@ def _problem(term: str) -> str:
     if len(term) > MAX_LENGTH:
         return f"a term is longer than {MAX_LENGTH} characters; write one a line"
     if not term[0].isalnum() or not term.isprintable():
-        return f"{term!r} is no term; it must begin with a letter or a digit"
+        return "this is no term; it must begin with a letter or a digit"
+    if "<|" in term:
+        return "this is no term; <| is how the model writes its own signs"
     return ""

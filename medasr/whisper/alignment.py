@@ -109,12 +109,12 @@ def words_of(
 def biased_words(places: Sequence[int], decoded: DecodedWindow, to_text: Callable[[list[int]], str]) -> tuple[int, ...]:
     """Which words of a stretch of a window's text, counted from 0, stand there because of a list of terms.
 
-    Given as for :func:`words_of`, whose words they are.
+    Given as for :func:`words_of`. Words are what spaces part: punctuation that stands by itself is one, too.
     """
     if not decoded.biased.intersection(places):
         return ()
-    groups = _groups(places, decoded.tokens, to_text)
-    words = [group for group in groups if to_text([decoded.tokens[place] for place in group]).strip()]
+    parts = _parts(places, decoded.tokens, to_text)
+    words = [part for part in parts if to_text([decoded.tokens[place] for place in part]).strip()]
     return tuple(number for number, group in enumerate(words) if decoded.biased.intersection(group))
 
 
@@ -221,15 +221,20 @@ def _keeper(kept: dict[int, torch.Tensor], layer: int) -> Callable[[Any, Any, to
     return keep
 
 
-def _groups(places: Sequence[int], tokens: Sequence[int], to_text: Callable[[list[int]], str]) -> list[list[int]]:
-    """The places of each word's tokens. A character's bytes may be spread over tokens, but none of them looks like a space."""
+def _parts(places: Sequence[int], tokens: Sequence[int], to_text: Callable[[list[int]], str]) -> list[list[int]]:
+    """The places of the tokens of what spaces part. A character's bytes may be spread over tokens, but none of them looks like a space."""
     parts: list[list[int]] = []
     for place in places:
         if not parts or to_text([tokens[place]])[:1].isspace():
             parts.append([])
         parts[-1].append(place)
+    return parts
+
+
+def _groups(places: Sequence[int], tokens: Sequence[int], to_text: Callable[[list[int]], str]) -> list[list[int]]:
+    """The places of each word's tokens, with those of the punctuation behind it."""
     groups: list[list[int]] = []
-    for part in parts:
+    for part in _parts(places, tokens, to_text):
         if groups and not any(_is_said(to_text([tokens[place]])) for place in part):
             groups[-1] += part
         else:

@@ -105,19 +105,25 @@ class TermBias:
         return {token: self._nodes[child].value - stays for token, child in node.children.items()} if place else {}
 
     def find(self, tokens: Sequence[int]) -> Iterator[Found]:
-        """The terms of the list in a text, in order."""
-        first, spelled = 0, 0
-        latest: Found | None = None
-        for place, token in enumerate([*tokens, -1]):
-            node = self._nodes[spelled]
-            if node.term is not None and token not in self._within:
-                latest = Found(node.term, first, place - 1, node.value)
-            if token in node.children and spelled:
-                spelled = node.children[token]
-                continue
-            if latest:
-                yield latest
-            first, latest, spelled = place, None, self._nodes[0].children.get(token, 0)
+        """The terms of the list in a text, in order: at each place the longest, and none within another."""
+        first = 0
+        while first < len(tokens):
+            found = self._longest(tokens, first)
+            if found:
+                yield found
+            first = found.last + 1 if found else first + 1
+
+    def _longest(self, tokens: Sequence[int], first: int) -> Found | None:
+        """The longest term that begins at a place and ends with a word."""
+        node, found = self._nodes[0], None
+        for place in range(first, len(tokens)):
+            if tokens[place] not in node.children:
+                break
+            node = self._nodes[node.children[tokens[place]]]
+            ends = place + 1 == len(tokens) or tokens[place + 1] not in self._within
+            if node.term is not None and ends:
+                found = Found(node.term, first, place, node.value)
+        return found
 
     def words(self, tokens: Sequence[int]) -> list[tuple[int, ...]]:
         """The places of each word's tokens; punctuation stands for itself."""

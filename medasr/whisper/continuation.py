@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from medasr.types import WINDOW_SECONDS
 from medasr.whisper.decoding import TIMESTAMP_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from medasr.whisper.decoding import DecodedWindow, DecodingTokens
 
 #: A window ends where speech ends: so much without text at its end, in seconds, is speech that was passed over.
@@ -44,12 +47,20 @@ def is_sure(decoded: DecodedWindow, tokens: DecodingTokens) -> bool:
 
 def continued(decoded: DecodedWindow, further: DecodedWindow, tokens: DecodingTokens, start: float) -> DecodedWindow:
     """One window's text with that of its rest, which begins at ``start`` seconds."""
-    offset = round(start / TIMESTAMP_SECONDS)
-    shifted = tuple(token + offset if token >= tokens.timestamp_begin else token for token in further.tokens)
+    latest = tokens.timestamp_begin + round(WINDOW_SECONDS / TIMESTAMP_SECONDS)
     return replace(
         decoded,
-        tokens=decoded.tokens + shifted,
+        tokens=decoded.tokens + tuple(moved(further.tokens, tokens, start, latest)),
         log_probabilities=decoded.log_probabilities + further.log_probabilities,
         end_log_probability=further.end_log_probability,
         biased=decoded.biased | {len(decoded.tokens) + place for place in further.biased},
     )
+
+
+def moved(written: Sequence[int], tokens: DecodingTokens, start: float, latest: int) -> list[int]:
+    """Tokens of what begins at ``start`` seconds with times from the beginning of the window, none later than the time token ``latest``.
+
+    A piece may end in the silence that fills it up: beyond 30 s there is no token.
+    """
+    offset = round(start / TIMESTAMP_SECONDS)
+    return [min(token + offset, latest) if token >= tokens.timestamp_begin else token for token in written]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medasr.types import SAMPLE_RATE
-from medasr.whisper.continuation import is_sure
+from medasr.whisper.continuation import is_sure, moved
 from medasr.whisper.decoding import TIMESTAMP_SECONDS
 
 if TYPE_CHECKING:
@@ -40,12 +40,15 @@ class SparseSegment:
     end: float
 
 
-def sparse_segment(decoded: DecodedWindow, tokens: DecodingTokens) -> SparseSegment | None:
-    """The first segment with a text that is too short for its time; None when there is none."""
+def sparse_segment(decoded: DecodedWindow, tokens: DecodingTokens, seconds: float) -> SparseSegment | None:
+    """The first segment of a window of that length with a text that is too short for its time; None when there is none.
+
+    A model may write times beyond the end of a window, in the silence that fills it up: that is nobody's time.
+    """
     begin = tokens.timestamp_begin
     times = [place for place, token in enumerate(decoded.tokens) if token >= begin]
     for first, last in pairwise(times):
-        start, end = ((decoded.tokens[place] - begin) * TIMESTAMP_SECONDS for place in (first, last))
+        start, end = (min((decoded.tokens[place] - begin) * TIMESTAMP_SECONDS, seconds) for place in (first, last))
         written = last - first - 1
         if written and end - start >= _SECONDS and written < _TOKENS_PER_SECOND * (end - start):
             return SparseSegment(first=first, last=last, start=start, end=end)
@@ -70,24 +73,25 @@ def rewritten(
     """A window's text with that of a segment's pieces in its place.
 
     Given when each piece begins, in seconds from the beginning of the window, and what was written for it. The text stays as it is
-    unless the pieces of which the model is sure have more.
+    unless the pieces have more, and the model is sure of all of them that have any. Times end with the segment.
     """
-    sure = [(start, piece) for start, piece in pieces if is_sure(piece, tokens)]
-    if sum(len(piece.words(tokens)) for _, piece in sure) < segment.last - segment.first:
+    spoken = [(start, piece) for start, piece in pieces if piece.words(tokens)]
+    more = sum(len(piece.words(tokens)) for _, piece in spoken) >= segment.last - segment.first
+    if not more or not all(is_sure(piece, tokens) for _, piece in spoken):
         return decoded
+    latest = tokens.timestamp_begin + round(segment.end / TIMESTAMP_SECONDS)
     written: list[int] = []
     values: list[float] = []
     biased = {place for place in decoded.biased if place < segment.first}
-    for start, piece in sure:
+    for start, piece in spoken:
         biased |= {segment.first + len(written) + place for place in piece.biased}
-        offset = round(start / TIMESTAMP_SECONDS)
-        written += [token + offset if token >= tokens.timestamp_begin else token for token in piece.tokens]
+        written += moved(piece.tokens, tokens, start, latest)
         values += piece.log_probabilities
     after = segment.last + 1
-    moved = segment.first + len(written) - after
+    further = segment.first + len(written) - after
     return replace(
         decoded,
         tokens=(*decoded.tokens[: segment.first], *written, *decoded.tokens[after:]),
         log_probabilities=(*decoded.log_probabilities[: segment.first], *values, *decoded.log_probabilities[after:]),
-        biased=frozenset(biased | {place + moved for place in decoded.biased if place >= after}),
+        biased=frozenset(biased | {place + further for place in decoded.biased if place >= after}),
     )

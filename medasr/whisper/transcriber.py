@@ -175,12 +175,12 @@ class WhisperTranscriber:
         self, decoded: list[DecodedWindow], windows: Sequence[Waveform], biases: Sequence[TermBias]
     ) -> None:
         """Decode segments whose text is too short for their time again in two pieces, in place."""
-        found = [(place, sparse_segment(window, self._tokens)) for place, window in enumerate(decoded)]
-        for place, segment in found:
+        for place, window in enumerate(windows):
+            segment = sparse_segment(decoded[place], self._tokens, len(window) / SAMPLE_RATE)
             if segment is None:
                 continue
             first = round(segment.start * SAMPLE_RATE)
-            heard = windows[place][first : round(segment.end * SAMPLE_RATE)]
+            heard = window[first : round(segment.end * SAMPLE_RATE)]
             cut = quietest(heard)
             parts = dict(self._decode_alike([heard[:cut], heard[cut:]], [biases[place]] * 2))
             starts = (segment.start, (first + cut) / SAMPLE_RATE)

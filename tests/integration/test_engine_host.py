@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import pytest
 from daemon.engine.batch import transcribe_all
 from daemon.engine.host import EngineHost
 from daemon.engine.protocol import Completed, Died, EngineFailure, Failed, Progress, Ready
-from medasr.types import VerdictKind
+from medasr.types import TermLists, VerdictKind
 from tests.support.transcribers import Behaviour, Mark, engine_command, engine_options, poll_until, write_recording
 
 if TYPE_CHECKING:
@@ -200,6 +201,17 @@ def test_more_requests_than_the_pipe_holds_are_all_served(host: EngineHost, tmp_
         host.submit(name, pcm)
 
     assert completed(settled(host)).keys() == names
+
+
+def test_options_with_more_terms_than_the_pipe_holds_reach_the_child(tmp_path: Path) -> None:
+    terms = tuple(f"term number {number}" for number in range(10_000))
+    options = replace(engine_options(tmp_path), term_lists=TermLists(lists={"cardiology": terms}))
+    host = EngineHost(options, engine_command())
+    try:
+        host.submit("r1", write_recording(tmp_path / "r1.pcm", Mark.SPEECH))
+        assert completed(settled(host)).keys() == {"r1"}
+    finally:
+        host.stop()
 
 
 def test_ctrl_c_and_sigterm_are_the_daemons_business(host: EngineHost, tmp_path: Path) -> None:

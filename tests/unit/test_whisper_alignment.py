@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medasr.types import SAMPLE_RATE, Word
-from medasr.whisper.alignment import Timing, alignment_heads, quiet_frames, warp, words_of
+from medasr.whisper.alignment import Timing, alignment_heads, biased_words, quiet_frames, warp, words_of
 from medasr.whisper.decoding import DecodedWindow
 
 #: token → its bytes; 8 and 9 are the halves of one character
@@ -55,6 +55,19 @@ def words(*tokens: int, values: tuple[float, ...] | None = None, quiet: tuple[in
 
 def texts(*tokens: int) -> list[str]:
     return [word.text for word in words(*tokens)]
+
+
+def test_what_stands_by_itself_between_spaces_counts_as_a_word_where_biased_ones_are_numbered() -> None:
+    tokens = (1, 5, 6, 2, 3, 4)
+    decoded = DecodedWindow(
+        tokens=tokens,
+        log_probabilities=(-0.1,) * len(tokens),
+        end_log_probability=-0.1,
+        no_speech_probability=0.0,
+        biased=frozenset({3, 4}),
+    )
+    assert to_text(list(tokens)).split() == ["Take", "-", "5", "metformin,"]
+    assert biased_words(range(len(tokens)), decoded, to_text) == (3,)
 
 
 class TestWords:

@@ -105,6 +105,14 @@ class TestWhatTermsEarn:
                 assert BIAS.earned(BIAS.advance(state, token)) - elsewhere == pytest.approx(gain)
 
 
+def test_a_term_that_begins_within_the_abandoned_beginning_of_another_is_found() -> None:
+    acute, kidney, injury, stones = 11, 12, 13, 14
+    bias = TermBias(enumerate(([acute, kidney, injury], [kidney, stones])), WITHIN, weight=1.0, maximum=4.0)
+    assert [found.term for found in bias.find([acute, kidney, stones])] == [1]
+    plain, biased = written(acute, kidney, stones), written(acute, kidney, injury, each=-0.2)
+    assert preferred(plain, biased, bias, TOKENS) == plain
+
+
 class TestWhichTextIsTaken:
     def test_that_with_more_terms_where_they_outweigh_what_the_text_is_less_likely(self) -> None:
         plain, biased = written(OTHER, COMMA), written(PAIN, COMMA, each=-0.4)

@@ -64,3 +64,8 @@ def test_the_rest_is_added_with_times_of_the_whole_window() -> None:
     assert len(whole.log_probabilities) == 6
     assert (whole.end_log_probability, whole.no_speech_probability) == (-0.7, 0.2)
     assert END not in whole.tokens
+
+
+def test_a_rest_that_ends_in_the_silence_after_it_ends_with_the_window() -> None:
+    whole = continued(decoded(at(0), 1, at(16)), decoded(at(0), 2, at(14.5)), TOKENS, start=16.0)
+    assert whole.tokens == (at(0), 1, at(16), at(16), 2, at(30))

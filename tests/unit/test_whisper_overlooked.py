@@ -16,7 +16,7 @@ WORDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
 
 class TestSparse:
     def test_a_sentence_that_lasts_most_of_a_window_is_sparse(self) -> None:
-        found = sparse_segment(decoded(at(0), *WORDS, at(5), at(6), 1, 2, 3, at(22)), TOKENS)
+        found = sparse_segment(decoded(at(0), *WORDS, at(5), at(6), 1, 2, 3, at(22)), TOKENS, 24.0)
         assert found is not None
         assert (found.first, found.last) == (14, 18)
         assert (found.start, found.end) == (pytest.approx(6.0), pytest.approx(22.0))
@@ -34,7 +34,14 @@ class TestSparse:
         ids=["words enough", "short", "a pause between sentences", "no words", "no end", "nothing"],
     )
     def test_otherwise_none_is(self, window: DecodedWindow) -> None:
-        assert sparse_segment(window, TOKENS) is None
+        assert sparse_segment(window, TOKENS, 24.0) is None
+
+    def test_the_silence_that_fills_a_window_up_is_nobodys_time(self) -> None:
+        assert sparse_segment(decoded(at(0), 1, at(29)), TOKENS, 3.0) is None
+        assert sparse_segment(decoded(at(0), *WORDS, at(3), at(3), 1, 2, at(29)), TOKENS, 3.5) is None
+        found = sparse_segment(decoded(at(0), 1, at(29)), TOKENS, 8.0)
+        assert found is not None
+        assert (found.start, found.end) == (0.0, 8.0)
 
 
 def test_a_waveform_is_cut_in_the_pause_nearest_to_silence_of_its_middle_half() -> None:
@@ -76,6 +83,15 @@ class TestRewriting:
         )
         text = rewritten(window, self.SEGMENT, [(2.0, piece)], TOKENS)
         assert [text.tokens[place] for place in sorted(text.biased)] == [1, 7, 5]
+
+    def test_no_time_is_later_than_the_end_of_the_segment(self) -> None:
+        pieces = [(2.0, decoded(at(0), 6, 7, at(4))), (7.0, decoded(at(0), 3, 4, at(9)))]
+        text = rewritten(self.WINDOW, self.SEGMENT, pieces, TOKENS)
+        assert text.tokens[4:12] == (at(2), 6, 7, at(6), at(7), 3, 4, at(12))
+
+    def test_nothing_is_given_up_for_a_piece_that_the_model_is_sure_of_while_it_guesses_at_another(self) -> None:
+        pieces = [(2.0, decoded(at(0), 6, 7, 8, 9, at(4))), (7.0, decoded(at(0), 3, 4, at(5), value=-1.0))]
+        assert rewritten(self.WINDOW, self.SEGMENT, pieces, TOKENS) == self.WINDOW
 
     @pytest.mark.parametrize(
         "piece", [decoded(at(0), 6, 7, 8, at(4), value=-1.0), decoded(at(0), 6, 7, at(4)), decoded()]
