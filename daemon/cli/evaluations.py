@@ -136,10 +136,12 @@ def compare(config: Config, first: str, second: str, limit: int, as_json: bool) 
 
 
 def _print_pair(pair: Pair, limit: int) -> None:
-    from daemon.report.history import model_name
+    from daemon.report.history import model_name, recipe_changes
 
     for name, one in (("first ", pair.first), ("second", pair.second)):
         line(f"{name}  no. {one.id}, {local(one.ended_at)[:16]}, {model_name(one.model)} ({one.model_label})")
+    for change in recipe_changes(pair.first, pair.second):
+        line(f"made with  {change}")
     heading("second minus first, in points")
     rows = []
     for metric, difference in pair.comparison.differences.items():

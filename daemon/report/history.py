@@ -147,6 +147,8 @@ def _decoding_changes(old: Mapping[str, Any], new: Mapping[str, Any], of: str = 
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
     return "none" if value is None else str(value)
 
 

@@ -82,6 +82,10 @@ class TestChanges:
             "decoding.speech.threshold 0.5 → 0.4",
         ),
         ({"decoding": RECIPE.decoding | {"beam": 5}}, "decoding.beam none → 5"),
+        (
+            {"decoding": RECIPE.decoding | {"bias": {"lists": "ab12", "weight": 1.0}}},
+            "decoding.bias none → lists ab12, weight 1.0",
+        ),
     ],
 )
 def test_what_differs_is_said_in_words(changes: dict[str, object], said: str) -> None:
