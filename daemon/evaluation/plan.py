@@ -126,8 +126,8 @@ def plan_evaluation(
 ) -> EvaluationPlan:
     """Settle what is measured; ``progress`` hears how many entries of the dataset were read.
 
-    Raise ConfigurationError without a dataset or for a list of terms that cannot be used, ModelError when the model is not installed, DatasetError when the dataset cannot be
-    read or the split has nothing to test.
+    Raise ConfigurationError without a dataset or for a list of terms that cannot be used, ModelError when the model is not installed,
+    DatasetError when the dataset cannot be read or the split has nothing to test.
     """
     if not request.dataset:
         raise ConfigurationError(

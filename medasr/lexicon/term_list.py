@@ -46,7 +46,7 @@ def read_term_list(file: Path) -> tuple[str, ...]:
 
 
 def _is_header(line: str) -> bool:
-    return tuple(cell.strip().lower() for cell in line.split(",")) == tuple(COLUMNS)
+    return [cell.strip().lower() for cell in line.split(",")] == COLUMNS
 
 
 def _read(file: Path) -> str:

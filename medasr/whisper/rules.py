@@ -62,10 +62,9 @@ class Rules:
         """
         token, best, total = self._read(scores, first=first)
         allowed = total.logsumexp(dim=1, keepdim=True)
-        likeliest, words = scores[:, : self._tokens.end].topk(count, dim=1)
-        if bonus is not None:
-            words = (scores[:, : self._tokens.end] + bonus).topk(count, dim=1).indices
-            likeliest = scores.gather(1, words)
+        plain = scores[:, : self._tokens.end]
+        words = (plain if bonus is None else plain + bonus).topk(count, dim=1).indices
+        likeliest = plain.gather(1, words)
         likeliest = likeliest.masked_fill(best[:, :1] == _MINUS_INFINITY, _MINUS_INFINITY)
         values = torch.cat([likeliest, best[:, 1:]], dim=1) - allowed
         counted = torch.cat([values[:, :-1], total[:, 2:] - allowed], dim=1)
