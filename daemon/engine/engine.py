@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daemon.engine.pool import Window, WindowPool
+from daemon.engine.lanes import Decoded, Lanes
+from daemon.engine.pool import Window, WindowPool, shared_out
 from daemon.engine.protocol import (
     Cancel,
     Completed,
@@ -61,8 +63,9 @@ class _Work:
 class Engine:
     """Transcribes the recordings it has accepted, one step at a time.
 
-    Speech is looked for only as far ahead as the next batch needs, and samples are read when their batch is formed: memory does
-    not depend on how many recordings wait, nor on how long they are. Urgent recordings wait for the step in hand, no longer.
+    Speech is looked for only as far ahead as the next batches need, and samples are read when their batch is started: memory does
+    not depend on how many recordings wait, nor on how long they are. Urgent recordings wait for the step in hand, no longer. Which
+    windows make up a batch follows from the order of arrival alone, however long each batch takes.
     """
 
     def __init__(self, recognizer: Recognizer, batch_size: int, send: Callable[[Reply], None]) -> None:
@@ -72,11 +75,14 @@ class Engine:
         self._arrived: dict[str, Transcribe] = {}
         self._work: dict[str, _Work] = {}
         self._pool = WindowPool(recognizer.transcriber.context)
+        self._formed: deque[list[Window]] = deque()
+        self._lanes = Lanes(recognizer.transcriber)
+        self._touched: dict[str, int] = {}  # recordings that lanes work on, and in how many batches
 
     @property
     def idle(self) -> bool:
         """Whether there is nothing to do before the next request."""
-        return not self._arrived and not self._pool
+        return not self._arrived and not self._pool and not self._formed and not self._lanes.busy
 
     def accept(self, request: Request) -> None:
         """Take a request into account from the next step on."""
@@ -90,25 +96,34 @@ class Engine:
                 raise EngineError(f"the model process cannot serve {request.frame!r} here")
 
     def step(self) -> None:
-        """Find the speech of one recording if the next batch needs more windows, else decode a batch."""
+        """Find the speech of one recording if the next batches need more windows, else decode until one of them is done."""
         request = self._next_arrival()
         if request is not None:
             self._find_speech(self._arrived.pop(request.id))
-        else:
-            self._decode()
+            return
+        while self._lanes.free and (self._formed or self._pool):
+            self._start()
+        if self._lanes.busy and self._next_arrival() is None:
+            for decoded in self._lanes.wait():
+                self._take(decoded)
+
+    @property
+    def _at_once(self) -> int:
+        """Windows that all lanes together decode at a time."""
+        return self._batch_size * self._lanes.count
 
     def _next_arrival(self) -> Transcribe | None:
-        """The recording whose speech is to be found before a batch is decoded; none while urgent windows wait, unless it is urgent."""
+        """The recording whose speech is to be found before batches are formed; none while urgent windows wait, unless it is urgent."""
         urgent = next((request for request in self._arrived.values() if request.urgent), None)
-        if urgent is not None and self._pool.wants_more(self._batch_size, urgent=True):
+        if urgent is not None and self._pool.wants_more(self._at_once, urgent=True):
             return urgent
-        if not self._pool.urgent and self._pool.wants_more(self._batch_size):
+        if not self._pool.urgent and self._pool.wants_more(self._at_once):
             return next(iter(self._arrived.values()), None)
         return None
 
     def _find_speech(self, request: Transcribe) -> None:
         recording, pcm = request.id, request.pcm
-        self._send(Working(ids=(recording,)))
+        self._tell_working(recording)
         began = time.monotonic()
         waveform = self._open(recording, pcm)
         if waveform is None:
@@ -118,24 +133,40 @@ class Engine:
         self._pool.add(recording, windows, urgent=request.urgent)
         self._report(recording)
 
-    def _decode(self) -> None:
-        batch, samples = self._read(self._pool.take(self._batch_size))
+    def _start(self) -> None:
+        """Let a lane decode the next batch."""
+        if not self._formed:
+            self._formed.extend(shared_out(self._pool.take(self._at_once), self._lanes.count))
+        batch, samples = self._read(self._formed.popleft())
         if not batch:
             return
-        recordings = tuple(dict.fromkeys(window.recording for window in batch))
-        self._send(Working(ids=recordings))
-        began = time.monotonic()
-        hypotheses = self._transcribe(samples, [self._work[window.recording].terms for window in batch])
-        if hypotheses is None:
-            self._pool.give_back(batch)
-            self._shrink(batch)
+        for recording in _recordings(batch):
+            self._touched[recording] = self._touched.get(recording, 0) + 1
+        self._tell_working()
+        self._lanes.start(batch, samples, [self._work[window.recording].terms for window in batch])
+
+    def _take(self, decoded: Decoded) -> None:
+        """Deliver what a lane has decoded; what was cancelled meanwhile is nobody's."""
+        for recording in _recordings(decoded.windows):
+            self._touched[recording] -= 1
+            if not self._touched[recording]:
+                del self._touched[recording]
+        batch = [window for window in decoded.windows if self._pool.expects(window)]
+        if decoded.hypotheses is None:
+            self._pool.give_back([*batch, *(window for formed in self._formed for window in formed)])
+            self._formed.clear()
+            self._shrink(len(decoded.windows), batch, alone=decoded.alone)
             return
-        self._pool.deliver(batch, hypotheses)
-        share = (time.monotonic() - began) / len(batch)
-        for window in batch:
-            self._work[window.recording].seconds += share
-        for recording in recordings:
+        share = decoded.seconds / len(decoded.windows)
+        for window, hypothesis in zip(decoded.windows, decoded.hypotheses, strict=True):
+            if window in batch:
+                self._pool.deliver(window, hypothesis)
+                self._work[window.recording].seconds += share
+        for recording in _recordings(batch):
             self._report(recording)
+
+    def _tell_working(self, *recordings: str) -> None:
+        self._send(Working(ids=tuple(dict.fromkeys((*self._touched, *recordings)))))
 
     def _read(self, batch: Sequence[Window]) -> tuple[list[Window], list[Waveform]]:
         """Copy a batch's samples out of their files; without the windows of a recording that can no longer be read."""
@@ -160,20 +191,16 @@ class Engine:
             self._send(Unreadable(id=recording))
             return None
 
-    def _transcribe(self, samples: list[Waveform], lists: list[str]) -> list[Hypothesis] | None:
-        """One hypothesis a window, or None when memory ran out; the failed attempt's tensors are free again on return."""
-        try:
-            return self._recognizer.transcriber.transcribe(samples, lists)
-        except MemoryError:
-            return None
-
-    def _shrink(self, batch: list[Window]) -> None:
-        """Go on with half the windows that were too many; a recording that is too much alone is handed back."""
-        if len(batch) > 1:
-            self._batch_size = len(batch) // 2
+    def _shrink(self, tried: int, batch: Sequence[Window], *, alone: bool) -> None:
+        """Go on with half the windows that were too many, then with one lane; a recording that is too much alone is handed back."""
+        if tried > 1:
+            self._batch_size = min(self._batch_size, tried // 2)
+        elif not alone:
+            self._lanes.count = 1
         else:
-            self._forget(batch[0].recording)
-            self._send(Exhausted(id=batch[0].recording))
+            for window in batch:
+                self._forget(window.recording)
+                self._send(Exhausted(id=window.recording))
 
     def _report(self, recording: str) -> None:
         """Tell how far a recording is, and hand it over when it is finished."""
@@ -197,4 +224,12 @@ class Engine:
 
     def _forget(self, recording: str) -> None:
         self._pool.drop(recording)
+        self._formed = deque(
+            kept for batch in self._formed if (kept := [window for window in batch if window.recording != recording])
+        )
         self._work.pop(recording, None)
+
+
+def _recordings(windows: Sequence[Window]) -> tuple[str, ...]:
+    """Which recordings windows belong to, in order, each once."""
+    return tuple(dict.fromkeys(window.recording for window in windows))

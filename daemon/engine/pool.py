@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,12 @@ class Window:
     span: SpeechSpan
     context: float = 0.0  #: seconds that the model computes for it
     urgent: bool = False
+    number: int = 0  #: of its recording among all that were ever added: one may be dropped and come again
 
 
 @dataclass(kw_only=True)
 class _Recording:
+    number: int
     windows: list[SpeechSpan]
     hypotheses: dict[int, Hypothesis] = field(default_factory=dict)
 
@@ -41,6 +44,13 @@ def choose(waiting: Sequence[Window], limit: int) -> list[Window]:
     return [window for window, _ in zip(alike, range(limit), strict=False)]
 
 
+def shared_out(windows: Sequence[Window], parts: int) -> list[list[Window]]:
+    """At most so many batches of the windows, in order, as equal as can be and none empty."""
+    size, longer = divmod(len(windows), parts)
+    ends = [part * size + min(part, longer) for part in range(parts + 1)]
+    return [list(windows[first:last]) for first, last in itertools.pairwise(ends) if last > first]
+
+
 class WindowPool:
     """The windows of all recordings at work, urgent ones first, then in order of arrival, and the hypotheses so far."""
 
@@ -49,6 +59,7 @@ class WindowPool:
         self._context = context
         self._recordings: dict[str, _Recording] = {}
         self._waiting: list[Window] = []
+        self._added = 0
 
     def __len__(self) -> int:
         """How many windows wait to be decoded."""
@@ -66,14 +77,20 @@ class WindowPool:
 
     def add(self, recording: str, windows: Sequence[SpeechSpan], *, urgent: bool = False) -> None:
         """Put a recording's windows behind all others, but urgent ones before those that are not."""
-        self._recordings[recording] = _Recording(windows=list(windows))
-        self._queue(
-            *self._waiting,
-            *(
-                Window(recording=recording, index=index, span=span, context=self._context(span.seconds), urgent=urgent)
-                for index, span in enumerate(windows)
-            ),
+        self._added += 1
+        self._recordings[recording] = _Recording(number=self._added, windows=list(windows))
+        new = (
+            Window(
+                recording=recording,
+                index=index,
+                span=span,
+                context=self._context(span.seconds),
+                urgent=urgent,
+                number=self._added,
+            )
+            for index, span in enumerate(windows)
         )
+        self._queue(*self._waiting, *new)
 
     def take(self, limit: int) -> list[Window]:
         """Remove and return the next batch; deliver its hypotheses, or give it back."""
@@ -86,10 +103,14 @@ class WindowPool:
         """Put an undecoded batch in front again, behind what is urgent unless it is itself."""
         self._queue(*batch, *self._waiting)
 
-    def deliver(self, batch: Sequence[Window], hypotheses: Sequence[Hypothesis]) -> None:
-        """Take a batch's hypotheses, one a window, in order."""
-        for window, hypothesis in zip(batch, hypotheses, strict=True):
-            self._recordings[window.recording].hypotheses[window.index] = hypothesis
+    def expects(self, window: Window) -> bool:
+        """Whether a window's hypothesis is still wanted: its recording was not dropped, nor came again since."""
+        entry = self._recordings.get(window.recording)
+        return entry is not None and entry.number == window.number
+
+    def deliver(self, window: Window, hypothesis: Hypothesis) -> None:
+        """Take a window's hypothesis."""
+        self._recordings[window.recording].hypotheses[window.index] = hypothesis
 
     def progress(self, recording: str) -> tuple[int, int]:
         """How many of the recording's windows are decoded, and how many it has."""

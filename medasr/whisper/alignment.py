@@ -35,6 +35,8 @@ _MEDIAN_FRAMES = 7
 #: So far below the loud frames of its window a frame is quiet, dB: noise is louder, unless there is hardly any.
 _QUIET_DB = 35.0
 _LOUD_QUANTILE = 0.95
+#: Texts are filled up to a multiple of so many tokens: oneDNN keeps a program of half a megabyte for every shape that it has met.
+_STEP = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +76,17 @@ def align(
         if len(tokens.prefix) + len(window.tokens) <= network.config.max_target_positions
         and len(window.tokens) < frames[place]
     ]
-    if not places:
-        return timings
-    texts = [[*tokens.prefix, *decoded[place].tokens] for place in places]
-    attention = _Attention(network, encoded[places], texts, tokens.end)
-    for row, place in enumerate(places):
-        # What is looked at while a token is chosen is its own sound: that is one position before it is read.
-        fit = attention.fit(row, len(tokens.prefix) - 1, len(texts[row]), frames[place])
-        quiet = quiet_frames(windows[place], frames[place])
-        seconds = len(windows[place]) / SAMPLE_RATE
-        timings[place] = Timing(seconds=seconds, firsts=tuple(warp(fit)), quiet=tuple(quiet.tolist()))
+    together = 1 if encoded.device.type == "cpu" else len(places)
+    for first in range(0, len(places), together):
+        some = places[first : first + together]
+        texts = [[*tokens.prefix, *decoded[place].tokens] for place in some]
+        attention = _Attention(network, encoded[some], texts, tokens.end)
+        for row, place in enumerate(some):
+            # What is looked at while a token is chosen is its own sound: that is one position before it is read.
+            fit = attention.fit(row, len(tokens.prefix) - 1, len(texts[row]), frames[place])
+            quiet = quiet_frames(windows[place], frames[place])
+            seconds = len(windows[place]) / SAMPLE_RATE
+            timings[place] = Timing(seconds=seconds, firsts=tuple(warp(fit)), quiet=tuple(quiet.tolist()))
     return timings
 
 
@@ -176,21 +179,11 @@ class _Attention:
 
     def __init__(self, network: Any, encoded: torch.Tensor, texts: Sequence[Sequence[int]], filling: int) -> None:
         self._heads = alignment_heads(network)
-        self._layers = network.model.decoder.layers
-        self._queries: dict[int, torch.Tensor] = {}
-        self._keys: dict[int, torch.Tensor] = {}
-        longest = max(map(len, texts))
+        longest = math.ceil(max(map(len, texts)) / _STEP) * _STEP
+        longest = min(longest, int(network.config.max_target_positions))
         rows = [[*text, *[filling] * (longest - len(text))] for text in texts]  # nothing looks ahead at the filling
-        listeners = [
-            getattr(self._layers[layer].encoder_attn, name).register_forward_hook(_keeper(kept, layer))
-            for name, kept in (("q_proj", self._queries), ("k_proj", self._keys))
-            for layer in self._heads
-        ]
-        try:
-            CachedDecoder(network, encoded, longest).advance(torch.tensor(rows, device=encoded.device))
-        finally:
-            for listener in listeners:
-                listener.remove()
+        self._decoder = CachedDecoder(network, encoded, longest)
+        self._decoder.advance(torch.tensor(rows, device=encoded.device))
 
     def fit(self, row: int, first: int, last: int, frames: int) -> NDArray[np.float64]:
         """How well the positions of a text from ``first`` to before ``last`` fit each of so many frames."""
@@ -204,21 +197,10 @@ class _Attention:
 
     def _attended(self, layer: int, row: int, first: int, last: int, frames: int) -> torch.Tensor:
         """The attention of a layer's alignment heads ``[heads, positions, frames]``."""
-        attention = self._layers[layer].encoder_attn
-        queries = self._by_head(self._queries[layer][row, first:last] * attention.scaling, layer)
-        keys = self._by_head(self._keys[layer][row, :frames], layer)
-        return (queries @ keys.transpose(1, 2)).softmax(dim=2)
-
-    def _by_head(self, states: torch.Tensor, layer: int) -> torch.Tensor:
-        heads = int(self._layers[layer].encoder_attn.num_heads)
-        return states.float().view(len(states), heads, -1).transpose(0, 1)[self._heads[layer]]
-
-
-def _keeper(kept: dict[int, torch.Tensor], layer: int) -> Callable[[Any, Any, torch.Tensor], None]:
-    def keep(_module: Any, _given: Any, output: torch.Tensor) -> None:
-        kept[layer] = output
-
-    return keep
+        queries, keys = self._decoder.asked(layer)
+        heads = self._heads[layer]
+        asking, asked = queries[row, heads, first:last].float(), keys[row, heads, :frames].float()
+        return (asking @ asked.transpose(1, 2)).softmax(dim=2)
 
 
 def _parts(places: Sequence[int], tokens: Sequence[int], to_text: Callable[[list[int]], str]) -> list[list[int]]:

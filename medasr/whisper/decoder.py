@@ -2,8 +2,8 @@
 
 The computation is that of transformers' ``WhisperDecoder`` in evaluation mode, step by step over the network's own modules, so that
 whatever sits in their place works: 4-bit weights, LoRA layers, merged weights. What differs is what is kept. The keys and values of
-the encoded window are computed once. Those of the text have their places from the beginning, and a row that is done makes room: a
-row from the end takes its place, so that at most one row is copied for each that leaves.
+the encoded window are computed once. A row that is done makes room: a row from the end takes its place, so that at most one row is copied
+for each that leaves.
 """
 
 from __future__ import annotations
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 #: From so many rows on the product from the left is faster, by type; below and for other types it is not. Measured with whisper-base.
 _ROWS_FROM_THE_LEFT = {torch.bfloat16: 2, torch.float32: 4}
+
+#: Places for text at the beginning; there are more when these are full.
+_PLACES = 64
+#: Up to so many queries are few, see :func:`_attended`.
+_FEW_QUERIES = 32
+#: Products of so many rows at a time: oneDNN keeps a program of half a megabyte for every shape that it has met.
+_ROWS_TOGETHER = 4
 
 
 class CachedDecoder:
@@ -57,6 +64,13 @@ class CachedDecoder:
         """
         return self._scores[: len(hidden)].copy_(_project(self._projection, hidden))
 
+    def asked(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a layer asked the sound for in the last :meth:`advance`, and what it was asked.
+
+        Return queries ``[windows, heads, n, head width]``, scaled, and keys ``[windows, heads, time, head width]``.
+        """
+        return self._layers[layer].asked, self._layers[layer].sound_keys
+
     def keep(self, windows: Sequence[int], parents: Sequence[int] | None = None) -> None:
         """Given which window stands at each place from now on, at most as many as there were: drop the others.
 
@@ -74,12 +88,19 @@ class _Layer:
     def __init__(self, layer: Any, encoded: torch.Tensor, positions: int, beams: int) -> None:
         self._layer = layer
         self._heads = int(layer.self_attn.num_heads)
-        self._sound_keys = self._split(layer.encoder_attn.k_proj(encoded)).contiguous()
-        self._sound_values = self._split(layer.encoder_attn.v_proj(encoded)).contiguous()
-        windows, heads, _time, width = self._sound_keys.shape
-        shape = (windows * beams, heads, positions, width)
-        self._text_keys = self._sound_keys.new_empty(shape)
-        self._text_values = self._sound_values.new_empty(shape)
+        self.asked = encoded[:0]  #: queries of sound, of the last tokens
+        windows, time, width = encoded.shape
+        shape = (windows, self._heads, time, width // self._heads)
+        self.sound_keys, self._sound_values = encoded.new_empty(shape), encoded.new_empty(shape)
+        for window in range(windows):
+            heard = encoded[window : window + 1]
+            self.sound_keys[window] = self._split(layer.encoder_attn.k_proj(heard))[0]
+            self._sound_values[window] = self._split(layer.encoder_attn.v_proj(heard))[0]
+        self._positions = positions
+        # Few numbers, for which a CPU's products in bf16 are slower than in fp32.
+        kind = torch.float32 if encoded.device.type == "cpu" else encoded.dtype
+        places = (windows * beams, self._heads, min(positions, _PLACES), shape[3])
+        self._text_keys, self._text_values = encoded.new_empty(places, dtype=kind), encoded.new_empty(places, dtype=kind)
 
     def advance(self, hidden: torch.Tensor, position: int) -> torch.Tensor:
         layer = self._layer
@@ -90,10 +111,10 @@ class _Layer:
         return after
 
     def keep_sound(self, moves: Sequence[tuple[int, int]], windows: int) -> None:
-        for kept in (self._sound_keys, self._sound_values):
+        for kept in (self.sound_keys, self._sound_values):
             for place, window in moves:
                 kept[place] = kept[window]
-        self._sound_keys, self._sound_values = self._sound_keys[:windows], self._sound_values[:windows]
+        self.sound_keys, self._sound_values = self.sound_keys[:windows], self._sound_values[:windows]
 
     def keep_text(self, moves: Sequence[tuple[int, int]], rows: int, position: int) -> None:
         places, origins = [place for place, _ in moves], [row for _, row in moves]
@@ -105,30 +126,57 @@ class _Layer:
     def _over_text(self, hidden: torch.Tensor, position: int) -> torch.Tensor:
         attention, count = self._layer.self_attn, hidden.shape[1]
         end = position + count
+        if end > self._text_keys.shape[2]:
+            self._text_keys, self._text_values = (self._grown(kept, end) for kept in (self._text_keys, self._text_values))
         self._text_keys[:, :, position:end] = self._split(attention.k_proj(hidden))
         self._text_values[:, :, position:end] = self._split(attention.v_proj(hidden))
-        return self._attend(
-            attention, hidden, self._text_keys[:, :, :end], self._text_values[:, :, :end], causal=count > 1
-        )
+        query = self._queries(attention, hidden).to(self._text_keys.dtype)
+        keys, values = self._text_keys[:, :, :end], self._text_values[:, :, :end]
+        return self._written(attention, _attended(query, keys, values, causal=count > 1).to(hidden.dtype))
+
+    def _grown(self, kept: torch.Tensor, least: int) -> torch.Tensor:
+        """With twice as many places for text, or as many as are needed, or as many as there are at most."""
+        rows, heads, places, width = kept.shape
+        larger = kept.new_empty((rows, heads, min(max(2 * places, least), self._positions), width))
+        larger[:, :, :places] = kept
+        return larger
 
     def _over_sound(self, hidden: torch.Tensor) -> torch.Tensor:
-        asking = hidden.view(len(self._sound_keys), -1, hidden.shape[2])  # all rows of a window hear the same
-        heard = self._attend(self._layer.encoder_attn, asking, self._sound_keys, self._sound_values, causal=False)
-        return heard.view(hidden.shape)
+        attention = self._layer.encoder_attn
+        asking = hidden.view(len(self.sound_keys), -1, hidden.shape[2])  # all rows of a window hear the same
+        self.asked = self._queries(attention, asking)
+        attended = _attended(self.asked, self.sound_keys, self._sound_values, causal=False)
+        return self._written(attention, attended).view(hidden.shape)
 
-    def _attend(
-        self, attention: Any, hidden: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, causal: bool
-    ) -> torch.Tensor:
+    def _queries(self, attention: Any, hidden: torch.Tensor) -> torch.Tensor:
         # As in transformers the query is scaled before the product, not the product: in half precision that is not the same.
-        query = self._split(attention.q_proj(hidden) * attention.scaling)
-        attended = torch.nn.functional.scaled_dot_product_attention(query, keys, values, is_causal=causal, scale=1.0)
-        out: torch.Tensor = attention.out_proj(attended.transpose(1, 2).reshape(hidden.shape))
+        return self._split(attention.q_proj(hidden) * attention.scaling)
+
+    def _written(self, attention: Any, attended: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = attention.out_proj(attended.transpose(1, 2).flatten(2))
         return out
 
     def _split(self, states: torch.Tensor) -> torch.Tensor:
         """From ``[rows, time, width]`` to ``[rows, heads, time, head width]``."""
         rows, time, _width = states.shape
         return states.view(rows, time, self._heads, -1).transpose(1, 2)
+
+
+def _attended(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, causal: bool) -> torch.Tensor:
+    """What queries ``[rows, heads, n, head width]`` gather from values.
+
+    For a few queries in bf16 torch's own way copies keys and values into another layout first, on a CPU: two products cost a sixth of it.
+    """
+    few = not causal and query.shape[2] <= _FEW_QUERIES
+    if not (few and query.dtype == torch.bfloat16 and query.device.type == "cpu"):
+        return torch.nn.functional.scaled_dot_product_attention(query, keys, values, is_causal=causal, scale=1.0)
+    parts = zip(*(states.split(_ROWS_TOGETHER) for states in (query, keys, values)), strict=True)
+    return torch.cat([_gathered(*part) for part in parts])
+
+
+def _gathered(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    shares = torch.bmm(query.flatten(0, 1), keys.flatten(0, 1).transpose(1, 2)).softmax(dim=-1)
+    return torch.bmm(shares, values.flatten(0, 1)).view(query.shape)
 
 
 def _moves(origins: Sequence[int]) -> list[tuple[int, int]]:

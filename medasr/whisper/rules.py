@@ -34,6 +34,7 @@ class Rules:
             self._never[tokens.no_timestamps] = _MINUS_INFINITY
             self._not_first[:begin] = _MINUS_INFINITY
             self._not_first[begin + tokens.max_initial_timestamp + 1 :] = _MINUS_INFINITY
+        self._terms = torch.empty(rows, vocabulary, device=device)  # of the sums of a step
         self._times = torch.arange(tokens.timestamp_begin, vocabulary, device=device)
         # The first timestamp opens a segment: as if one had just closed.
         self._last_is_time = torch.ones(rows, 1, dtype=torch.bool, device=device)
@@ -84,8 +85,10 @@ class Rules:
             earliest = torch.where(closed, self._latest, self._latest + 1)
             opened = self._last_is_time & self._second_last_is_time
             times.masked_fill_(opened | (self._times < earliest), _MINUS_INFINITY)
+        terms = self._terms[: len(scores)]
+        parts = ((words, terms[:, :end]), (special, terms[:, end:begin]), (times, terms[:, begin:]))
         best, token, total = (
-            torch.stack(figures, dim=1) for figures in zip(*map(_read, (words, special, times)), strict=True)
+            torch.stack(figures, dim=1) for figures in zip(*(_read(*part) for part in parts), strict=True)
         )
         token += torch.tensor((0, end, begin), device=scores.device)
         if timed:
@@ -110,7 +113,12 @@ class Rules:
         self._latest = self._latest[rows]
 
 
-def _read(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of logits ``[rows, n]`` the largest, its place and the logarithm of the sum of all, each ``[rows]``."""
+def _read(part: torch.Tensor, terms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of logits ``[rows, n]`` the largest, its place and the logarithm of the sum of all, each ``[rows]``.
+
+    Given besides where the sum's terms find room: as much memory anew in every step costs more than the sum.
+    """
     best, place = part.max(dim=1)
-    return best, place, part.logsumexp(dim=1)
+    highest = best.masked_fill(best == _MINUS_INFINITY, 0.0).unsqueeze(1)
+    total = torch.sub(part, highest, out=terms).exp_().sum(dim=1).log() + highest.squeeze(1)
+    return best, place, total

@@ -65,6 +65,7 @@ class Behaviour:
 
     loading: Literal["well", "segfault", "hang", "memory", "model error"] = "well"
     cuda: bool = False  #: claims to be on CUDA unless told to use the CPU
+    lanes: int = 1
     fits: int = 1000  #: windows; larger batches are too much for the memory
     refuses: str = ""  #: the name of an adapter's folder that cannot be loaded
     dies_of: str = ""  #: the name of an adapter's folder whose loading ends the process
@@ -82,6 +83,7 @@ class ScriptedTranscriber:
             adapter_sha256=None,
             precision=precision,
         )
+        self.lanes = behaviour.lanes
         self._fits = behaviour.fits
         self.named: list[tuple[str, ...]] = []
 

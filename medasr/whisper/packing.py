@@ -1,0 +1,47 @@
+"""Weights in the order in which a CPU multiplies them.
+
+The product of a few rows with a matrix reads the whole matrix, and oneDNN, which computes it in torch, first copies it into blocks of
+its own: at every step of the decoder again. Here it is done once. The numbers stay what they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+class PackedLinear(torch.nn.Module):
+    """A linear layer for inference on a CPU, whose weights stand in oneDNN's blocks; only the product can be had of them."""
+
+    def __init__(self, linear: torch.nn.Linear) -> None:
+        """Given the layer to take the place of, which is not changed."""
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self._bias = None if linear.bias is None else linear.bias.detach()
+        # What torch's own compiler (inductor) calls for constant weights; there is no public name for it.
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Given states ``[..., in]``, return ``[..., out]``."""
+        product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, self._weight, self._bias, "none", [], "")
+        return product
+
+
+def pack(network: Any) -> None:
+    """Pack all plain linear layers of a network that only infers from now on, in place, where that is faster: on a CPU, in bf16 or fp32.
+
+    What has other weights stays as it is: 4-bit ones, LoRA layers. Weights that another module shares are kept besides.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if _is_plain(child):
+                setattr(module, name, PackedLinear(child))
+
+
+def _is_plain(module: torch.nn.Module) -> bool:
+    if type(module) is not torch.nn.Linear:
+        return False
+    return module.weight.device.type == "cpu" and module.weight.dtype in (torch.bfloat16, torch.float32)
