@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from medasr.whisper.decoder import CachedDecoder
+from medasr.whisper.decoder import CachedDecoder, Sound
+from medasr.whisper.packing import PackedLinear
 
 #: Rows and columns of square matrices; which of them are fastest is the machine's.
 _SIZES = (1024, 2048, 4096)
@@ -57,20 +58,30 @@ def projection_operations(config: Any, rows: int) -> float:
     return float(2 * rows * config.d_model * config.vocab_size)
 
 
+def counting_sound(note: Callable[[float, float], None]) -> type[Sound]:
+    """Keys and values of sound that tell how many operations they took."""
+
+    class CountingSound(Sound):
+        def __init__(self, network: Any, encoded: torch.Tensor) -> None:
+            super().__init__(network, encoded)
+            note(decoder_preparation(network.config, len(encoded), encoded.shape[1]), 0)
+
+    return CountingSound
+
+
 def counting(note: Callable[[float, float], None]) -> type[CachedDecoder]:
     """A decoder that tells of all that it does how many operations it takes, and how many bytes have to be read for it."""
 
     class CountingDecoder(CachedDecoder):
-        def __init__(self, network: Any, encoded: torch.Tensor, *args: Any, **kwargs: Any) -> None:
-            super().__init__(network, encoded, *args, **kwargs)
-            self._counted, self._config, self._time_steps = 0, network.config, encoded.shape[1]
+        def __init__(self, network: Any, sound: Sound, *args: Any, **kwargs: Any) -> None:
+            super().__init__(network, sound, *args, **kwargs)
+            self._counted, self._config, self._time_steps = 0, network.config, sound.time
             self._layer_bytes = sum(
-                weights.nbytes
-                for name, weights in network.model.decoder.layers.named_parameters()
+                _weight_bytes(module)
+                for name, module in network.model.decoder.layers.named_modules()
                 if "encoder_attn.k_proj" not in name and "encoder_attn.v_proj" not in name
             )
-            self._kept_bytes = 2 * self._config.decoder_layers * self._config.d_model * encoded.element_size()
-            note(decoder_preparation(self._config, len(encoded), self._time_steps), 0)
+            self._kept_bytes = 2 * self._config.decoder_layers * self._config.d_model * sound.type.itemsize
 
         def advance(self, tokens: torch.Tensor) -> torch.Tensor:
             rows, count = tokens.shape
@@ -81,10 +92,16 @@ def counting(note: Callable[[float, float], None]) -> type[CachedDecoder]:
             return super().advance(tokens)
 
         def scores(self, hidden: torch.Tensor) -> torch.Tensor:
-            note(projection_operations(self._config, len(hidden)), self._projection.weight.nbytes)
+            note(projection_operations(self._config, len(hidden)), _weight_bytes(self._projection))
             return super().scores(hidden)
 
     return CountingDecoder
+
+
+def _weight_bytes(module: torch.nn.Module) -> int:
+    """Of a module's own weights, without its parts'."""
+    packed = module.nbytes if isinstance(module, PackedLinear) else 0
+    return packed + sum(weights.nbytes for weights in module.parameters(recurse=False))
 
 
 def best_of(kind: torch.dtype, device: str, seconds: float) -> Machine:

@@ -1,7 +1,7 @@
 """Where the time goes, from the inbox to the outbox: for many short recordings, and for a consultation of ten minutes.
 
-The parts of the service run one after the other in this process (``one_process``), and their calls are wrapped here; the product holds no
-timers. Of the parts that multiply matrices, the operations are counted from the shapes that were computed, and held against the fastest
+The parts of the service run one after the other in this process (``one_process``) on one core, where the service has a batch in work on
+each, and their calls are wrapped here; the product holds no timers. Of the parts that multiply matrices, the operations are counted from the shapes that were computed, and held against the fastest
 product of large matrices on the same threads in the same precision: what is left to that is what better code could win at most.
 """
 
@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import daemon.worker
-from benchmarks.arithmetic import Machine, best_of, counting, encoder_operations
+from benchmarks.arithmetic import Machine, best_of, counting, counting_sound, encoder_operations
 from benchmarks.dropped import write_long
 from benchmarks.figures import Line, Spread, tell
 from benchmarks.homes import serving_home
@@ -38,9 +38,10 @@ from medasr.whisper import alignment, beams, context, decoding, transcriber
 if TYPE_CHECKING:
     from daemon.engine.engine import Recognizer
 
-LOG_MEL, ENCODER, GREEDY, SECOND_LOOK, CONTINUATION, WORD_TIMES, STORE, DELIVERY = (
+LOG_MEL, ENCODER, SOUND, GREEDY, SECOND_LOOK, CONTINUATION, WORD_TIMES, STORE, DELIVERY = (
     "log-mel spectrogram",
     "encoder",
+    "keys and values of the sound",
     "greedy decoder",
     "second look (several texts)",
     "continuation (all of it)",
@@ -54,6 +55,7 @@ STAGES = (
     VOICE,
     LOG_MEL,
     ENCODER,
+    SOUND,
     GREEDY,
     SECOND_LOOK,
     CONTINUATION,
@@ -64,7 +66,7 @@ STAGES = (
     REST,
 )
 #: Those whose operations are held against the machine's, and those that read all weights for every token.
-_MULTIPLYING = (ENCODER, GREEDY, SECOND_LOOK)
+_MULTIPLYING = (ENCODER, SOUND, GREEDY, SECOND_LOOK)
 _READING = (GREEDY, SECOND_LOOK)
 _KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -155,6 +157,7 @@ def break_down(model: str, loads: dict[str, list[Path]], options: Options) -> Br
     installed(model)
     with serving_home(model) as config:
         told = engine_options(config)
+        told = replace(told, model=told.model.model_copy(update={"threads": 1}))
         recognizer = load_recognizer(told)
     recognizer.transcriber.transcribe([np.zeros(SAMPLE_RATE, dtype=np.float32)])
     precision, device = recognizer.transcriber.version.precision, recognizer.transcriber.device
@@ -219,6 +222,7 @@ def _measured(stopwatch: Stopwatch, note: Callable[[float, float], None]) -> Ite
     decoder = counting(note)
     timed = (
         (transcriber, "log_mel", LOG_MEL),
+        (transcriber, "Sound", SOUND),
         (transcriber, "decode", GREEDY),
         (transcriber, "search", SECOND_LOOK),
         (transcriber, "align", WORD_TIMES),
@@ -227,6 +231,7 @@ def _measured(stopwatch: Stopwatch, note: Callable[[float, float], None]) -> Ite
         (Delivery, "turn", DELIVERY),
     )
     with ExitStack() as stack:
+        stack.enter_context(patch.object(transcriber, "Sound", counting_sound(note)))
         for owner, name, stage in timed:
             stack.enter_context(patch.object(owner, name, stopwatch.timed(stage, getattr(owner, name))))
         go_on = stopwatch.timed(CONTINUATION, transcriber.WhisperTranscriber._go_on, whole=True)

@@ -18,6 +18,7 @@ import torch
 from medasr.speech import LONGEST_WINDOW_SECONDS
 from medasr.types import SAMPLE_RATE, WINDOW_SECONDS
 from medasr.whisper.context import encode
+from medasr.whisper.decoder import Sound
 from medasr.whisper.decoding import decode
 from medasr.whisper.features import log_mel
 from medasr.whisper.manifest import write_durably
@@ -73,7 +74,7 @@ def write_lessons(
             waveforms = [_waveform(one) for one in part]
             features = log_mel(waveforms, notation.mel_bins, model.device, WINDOW_SECONDS).to(model.compute_type)
             encoded = encode(model.network, features)
-            decoded = decode(model.network, encoded, notation.tokens)
+            decoded = decode(model.network, Sound(model.network, encoded), notation.tokens)
             sequences = [[*notation.tokens.prefix, *one.tokens, notation.tokens.end] for one in decoded]
             likely, probabilities = _judge(model, encoded, sequences, notation)
         for row, (group, written) in enumerate(zip(part, decoded, strict=True)):

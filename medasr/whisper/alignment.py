@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from medasr.types import Waveform
+    from medasr.whisper.decoder import Sound
     from medasr.whisper.decoding import DecodedWindow, DecodingTokens
 
 #: Samples that one of the encoder's states stands for.
@@ -58,29 +59,29 @@ class Timing:
 
 def align(
     network: Any,
-    encoded: torch.Tensor,
+    sound: Sound,
     windows: Sequence[Waveform],
     decoded: Sequence[DecodedWindow],
     tokens: DecodingTokens,
 ) -> list[Timing | None]:
     """When the tokens of each window were said; None where the text is longer than the decoder or the sound.
 
-    Given a WhisperForConditionalGeneration in evaluation mode, the encoded windows ``[windows, time, width]``, their waveforms and what was
+    Given a WhisperForConditionalGeneration in evaluation mode, what it heard, the windows' waveforms and what was
     decoded. Only as much of the encoded time counts as the window has sound.
     """
     timings: list[Timing | None] = [None] * len(windows)
-    frames = [min(math.ceil(len(window) / _FRAME_SAMPLES), encoded.shape[1]) for window in windows]
+    frames = [min(math.ceil(len(window) / _FRAME_SAMPLES), sound.time) for window in windows]
     places = [
         place
         for place, window in enumerate(decoded)
         if len(tokens.prefix) + len(window.tokens) <= network.config.max_target_positions
         and len(window.tokens) < frames[place]
     ]
-    together = 1 if encoded.device.type == "cpu" else len(places)
+    together = 1 if sound.device.type == "cpu" else len(places)
     for first in range(0, len(places), together):
         some = places[first : first + together]
         texts = [[*tokens.prefix, *decoded[place].tokens] for place in some]
-        attention = _Attention(network, encoded[some], texts, tokens.end)
+        attention = _Attention(network, sound.only(some), texts, tokens.end)
         for row, place in enumerate(some):
             # What is looked at while a token is chosen is its own sound: that is one position before it is read.
             fit = attention.fit(row, len(tokens.prefix) - 1, len(texts[row]), frames[place])
@@ -177,13 +178,14 @@ def quiet_frames(window: Waveform, frames: int) -> NDArray[np.bool_]:
 class _Attention:
     """What the alignment heads look at while given texts are written, computed in one pass of the decoder."""
 
-    def __init__(self, network: Any, encoded: torch.Tensor, texts: Sequence[Sequence[int]], filling: int) -> None:
+    def __init__(self, network: Any, sound: Sound, texts: Sequence[Sequence[int]], filling: int) -> None:
         self._heads = alignment_heads(network)
         longest = math.ceil(max(map(len, texts)) / _STEP) * _STEP
         longest = min(longest, int(network.config.max_target_positions))
         rows = [[*text, *[filling] * (longest - len(text))] for text in texts]  # nothing looks ahead at the filling
-        self._decoder = CachedDecoder(network, encoded, longest)
-        self._decoder.advance(torch.tensor(rows, device=encoded.device))
+        self._sound = sound
+        self._decoder = CachedDecoder(network, sound, longest)
+        self._decoder.advance(torch.tensor(rows, device=sound.device))
 
     def fit(self, row: int, first: int, last: int, frames: int) -> NDArray[np.float64]:
         """How well the positions of a text from ``first`` to before ``last`` fit each of so many frames."""
@@ -197,9 +199,9 @@ class _Attention:
 
     def _attended(self, layer: int, row: int, first: int, last: int, frames: int) -> torch.Tensor:
         """The attention of a layer's alignment heads ``[heads, positions, frames]``."""
-        queries, keys = self._decoder.asked(layer)
+        keys = self._sound.keys[layer][self._sound.windows[row]]
         heads = self._heads[layer]
-        asking, asked = queries[row, heads, first:last].float(), keys[row, heads, :frames].float()
+        asking, asked = self._decoder.asked(layer)[row, heads, first:last].float(), keys[heads, :frames].float()
         return (asking @ asked.transpose(1, 2)).softmax(dim=2)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from medasr.whisper.biasing import TermBias
+    from medasr.whisper.decoder import Sound
     from medasr.whisper.decoding import DecodingTokens
 
 #: What may follow a row's text: token, natural log-probability, and what that counts.
@@ -69,17 +70,17 @@ class _Text:
 
 
 def search(
-    network: Any, encoded: torch.Tensor, tokens: DecodingTokens, beams: int, biases: Sequence[TermBias] = ()
+    network: Any, sound: Sound, tokens: DecodingTokens, beams: int, biases: Sequence[TermBias] = ()
 ) -> list[DecodedWindow]:
     """The likeliest of several texts of every window, with times.
 
-    Given a WhisperForConditionalGeneration in evaluation mode, encoded windows ``[windows, time, width]``, how many texts of each are
+    Given a WhisperForConditionalGeneration in evaluation mode, what it heard, how many texts of each are
     followed, and which terms are preferred in each, if any are, return one result per window, in order.
     """
-    device, count = encoded.device, len(encoded)
+    device, count = sound.device, len(sound)
     bonuses = _Bonuses(biases, tokens.end, device) if any(biases) else None
     biases = biases or [NO_BIAS] * count
-    decoder = CachedDecoder(network, encoded, len(tokens.prefix) + tokens.limit - 1, beams=beams)
+    decoder = CachedDecoder(network, sound, len(tokens.prefix) + tokens.limit - 1, beams=beams)
     rules = Rules(tokens, count * beams, network.config.vocab_size, device, timestamps=True)
     hidden = decoder.advance(torch.tensor([tokens.prefix] * (count * beams), device=device))
     first = first_impressions(decoder.scores(hidden[::beams, 0]), tokens).tolist()

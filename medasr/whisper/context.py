@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from medasr.types import WINDOW_SECONDS
+from medasr.whisper.attention import attend
 
 #: Windows are computed in lengths of so many seconds, so that a batch seldom waits for its longest.
 STEP_SECONDS = 5.0
@@ -37,9 +38,28 @@ def encode(network: Any, features: torch.Tensor) -> torch.Tensor:
     hidden = torch.nn.functional.gelu(encoder.conv2(hidden)).permute(0, 2, 1)
     hidden = hidden + encoder.embed_positions(torch.arange(frames // 2, device=hidden.device))
     for layer in encoder.layers:
-        hidden = layer(hidden, None)
+        hidden = layer(hidden, None) if torch.is_grad_enabled() else _encoded_by(layer, hidden)
     encoded: torch.Tensor = encoder.layer_norm(hidden)
     return encoded
+
+
+def _encoded_by(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """What a layer of the encoder makes of hidden states ``[batch, time, width]``: transformers' own computation over its modules."""
+    attention = layer.self_attn
+    normalized = layer.self_attn_layer_norm(hidden)
+    # As there the query is scaled before the product, not the product: in half precision that is not the same.
+    asking = attention.q_proj(normalized) * attention.scaling
+    query, keys, values = (
+        states.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
+        for states in (asking, attention.k_proj(normalized), attention.v_proj(normalized))
+    )
+    attended = attend(query, keys, values, causal=False).transpose(1, 2).flatten(2)
+    hidden = hidden + attention.out_proj(attended)
+    hidden = hidden + layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(hidden))))
+    if hidden.dtype == torch.float16:
+        most = torch.finfo(torch.float16).max - 1000
+        hidden = hidden.clamp(min=-most, max=most)
+    return hidden
 
 
 def context_seconds(longest: float, floor: float) -> float:

@@ -8,40 +8,83 @@ for each that leaves.
 
 from __future__ import annotations
 
+import copy
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from medasr.whisper.attention import attend
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    #: Places of a batch, and the keys and values of their windows.
+    _Heard = tuple[slice, torch.Tensor, torch.Tensor]
 
 #: From so many rows on the product from the left is faster, by type; below and for other types it is not. Measured with whisper-base.
 _ROWS_FROM_THE_LEFT = {torch.bfloat16: 2, torch.float32: 4}
 
 #: Places for text at the beginning; there are more when these are full.
 _PLACES = 64
-#: Up to so many queries are few, see :func:`_attended`.
-_FEW_QUERIES = 32
-#: Products of so many rows at a time: oneDNN keeps a program of half a megabyte for every shape that it has met.
-_ROWS_TOGETHER = 4
+
+
+class Sound:
+    """The keys and values of encoded windows in every layer of the decoder, computed once for all that is written of them."""
+
+    def __init__(self, network: Any, encoded: torch.Tensor) -> None:
+        """Given a WhisperForConditionalGeneration in evaluation mode, and encoded windows ``[windows, time, width]``."""
+        attentions = [layer.encoder_attn for layer in network.model.decoder.layers]
+        self.keys, self.values = (
+            [_by_heads(getattr(attention, name), encoded, attention.num_heads) for attention in attentions]
+            for name in ("k_proj", "v_proj")
+        )  #: of each layer ``[windows, heads, time, head width]``
+        self.windows = list(range(len(encoded)))  #: which of them are heard, in this order
+        self.device, self.type = encoded.device, encoded.dtype
+
+    def __len__(self) -> int:
+        """How many windows are heard."""
+        return len(self.windows)
+
+    @property
+    def time(self) -> int:
+        """Encoded positions of a window."""
+        return int(self.keys[0].shape[2])
+
+    def only(self, places: Sequence[int]) -> Sound:
+        """Some of these windows, in this order; nothing is copied."""
+        some = copy.copy(self)
+        some.windows = [self.windows[place] for place in places]
+        return some
+
+    def runs(self) -> list[tuple[slice, slice]]:
+        """Places whose windows lie side by side, and these windows."""
+        firsts = [
+            place for place, window in enumerate(self.windows) if place == 0 or window != self.windows[place - 1] + 1
+        ]
+        return [
+            (slice(first, last), slice(self.windows[first], self.windows[first] + last - first))
+            for first, last in itertools.pairwise([*firsts, len(self.windows)])
+        ]
 
 
 class CachedDecoder:
     """The decoder of one batch of encoded windows, so many rows to each window; windows leave when they are done."""
 
-    def __init__(self, network: Any, encoded: torch.Tensor, positions: int, *, beams: int = 1) -> None:
-        """Compute the keys and values of encoded windows ``[windows, time, width]``.
+    def __init__(self, network: Any, sound: Sound, positions: int, *, beams: int = 1) -> None:
+        """Write down what is heard.
 
-        Given besides a WhisperForConditionalGeneration in evaluation mode, how many tokens a row is fed at most, prefix included, and how
-        many texts are followed for a window: its rows stand side by side.
+        Given a WhisperForConditionalGeneration in evaluation mode, what is heard, how many tokens a row is fed at most, prefix included, and
+        how many texts are followed for a window: its rows stand side by side.
         """
         self._decoder = network.model.decoder
         self._projection = network.proj_out
         self._beams = beams
         self._position = 0
-        self._layers = [_Layer(layer, encoded, positions, beams) for layer in self._decoder.layers]
-        size = (len(encoded) * beams, network.config.vocab_size)
-        self._scores = torch.empty(size, dtype=torch.float32, device=encoded.device)
+        self._sound, self._runs = sound, sound.runs()
+        rows = len(sound) * beams
+        self._layers = [_Layer(layer, rows, positions, sound) for layer in self._decoder.layers]
+        self._scores = torch.empty((rows, network.config.vocab_size), dtype=torch.float32, device=sound.device)
 
     def advance(self, tokens: torch.Tensor) -> torch.Tensor:
         """Given the next tokens of every row ``[rows, n]``, return hidden states ``[rows, n, width]``.
@@ -51,8 +94,10 @@ class CachedDecoder:
         count = tokens.shape[1]
         hidden = self._decoder.embed_tokens(tokens)
         hidden = hidden + self._decoder.embed_positions(tokens, past_key_values_length=self._position)
-        for layer in self._layers:
-            hidden = layer.advance(hidden, self._position)
+        for number, layer in enumerate(self._layers):
+            keys, values = self._sound.keys[number], self._sound.values[number]
+            heard = [(places, keys[windows], values[windows]) for places, windows in self._runs]
+            hidden = layer.advance(hidden, self._position, heard)
         self._position += count
         normalized: torch.Tensor = self._decoder.layer_norm(hidden)
         return normalized
@@ -64,12 +109,9 @@ class CachedDecoder:
         """
         return self._scores[: len(hidden)].copy_(_project(self._projection, hidden))
 
-    def asked(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """What a layer asked the sound for in the last :meth:`advance`, and what it was asked.
-
-        Return queries ``[windows, heads, n, head width]``, scaled, and keys ``[windows, heads, time, head width]``.
-        """
-        return self._layers[layer].asked, self._layers[layer].sound_keys
+    def asked(self, layer: int) -> torch.Tensor:
+        """What a layer asked the sound for in the last :meth:`advance`: queries ``[windows, heads, n, head width]``, scaled."""
+        return self._layers[layer].asked
 
     def keep(self, windows: Sequence[int], parents: Sequence[int] | None = None) -> None:
         """Given which window stands at each place from now on, at most as many as there were: drop the others.
@@ -77,62 +119,53 @@ class CachedDecoder:
         Only what changes its place is copied: let the others stay where they are. Where several texts are followed for a window, given
         besides which row each row goes on from.
         """
+        self._sound = self._sound.only(windows)
+        self._runs = self._sound.runs()
         for layer in self._layers:
-            layer.keep_sound(_moves(windows), len(windows))
-            layer.keep_text(_moves(windows if parents is None else parents), len(windows) * self._beams, self._position)
+            layer.keep(windows if parents is None else parents, len(windows) * self._beams, self._position)
 
 
 class _Layer:
-    """One layer of the decoder with its keys and values: of sound ``[windows, heads, time, head width]``, of text ``[rows, ...]``."""
+    """One layer of the decoder with the keys and values of its text ``[rows, heads, time, head width]``."""
 
-    def __init__(self, layer: Any, encoded: torch.Tensor, positions: int, beams: int) -> None:
+    def __init__(self, layer: Any, rows: int, positions: int, sound: Sound) -> None:
         self._layer = layer
         self._heads = int(layer.self_attn.num_heads)
-        self.asked = encoded[:0]  #: queries of sound, of the last tokens
-        windows, time, width = encoded.shape
-        shape = (windows, self._heads, time, width // self._heads)
-        self.sound_keys, self._sound_values = encoded.new_empty(shape), encoded.new_empty(shape)
-        for window in range(windows):
-            heard = encoded[window : window + 1]
-            self.sound_keys[window] = self._split(layer.encoder_attn.k_proj(heard))[0]
-            self._sound_values[window] = self._split(layer.encoder_attn.v_proj(heard))[0]
         self._positions = positions
+        self.asked = sound.keys[0][:0]  #: queries of sound, of the last tokens
         # Few numbers, for which a CPU's products in bf16 are slower than in fp32.
-        kind = torch.float32 if encoded.device.type == "cpu" else encoded.dtype
-        places = (windows * beams, self._heads, min(positions, _PLACES), shape[3])
-        self._text_keys, self._text_values = encoded.new_empty(places, dtype=kind), encoded.new_empty(places, dtype=kind)
+        kind = torch.float32 if sound.device.type == "cpu" else sound.type
+        shape = (rows, self._heads, min(positions, _PLACES), sound.keys[0].shape[3])
+        self._text_keys, self._text_values = (torch.empty(shape, dtype=kind, device=sound.device) for _ in range(2))
 
-    def advance(self, hidden: torch.Tensor, position: int) -> torch.Tensor:
+    def advance(self, hidden: torch.Tensor, position: int, heard: Sequence[_Heard]) -> torch.Tensor:
         layer = self._layer
         hidden = hidden + self._over_text(layer.self_attn_layer_norm(hidden), position)
-        hidden = hidden + self._over_sound(layer.encoder_attn_layer_norm(hidden))
+        hidden = hidden + self._over_sound(layer.encoder_attn_layer_norm(hidden), heard)
         inner = layer.activation_fn(layer.fc1(layer.final_layer_norm(hidden)))
         after: torch.Tensor = hidden + layer.fc2(inner)
         return after
 
-    def keep_sound(self, moves: Sequence[tuple[int, int]], windows: int) -> None:
-        for kept in (self.sound_keys, self._sound_values):
-            for place, window in moves:
-                kept[place] = kept[window]
-        self.sound_keys, self._sound_values = self.sound_keys[:windows], self._sound_values[:windows]
-
-    def keep_text(self, moves: Sequence[tuple[int, int]], rows: int, position: int) -> None:
-        places, origins = [place for place, _ in moves], [row for _, row in moves]
+    def keep(self, origins: Sequence[int], rows: int, position: int) -> None:
+        moves = [(place, origin) for place, origin in enumerate(origins) if place != origin]
+        places, rows_moved = [place for place, _ in moves], [row for _, row in moves]
         for kept in (self._text_keys, self._text_values):
             if moves:  # all are read before any is written: a row may go on from one that itself is overwritten
-                kept[places, :, :position] = kept[origins, :, :position]
+                kept[places, :, :position] = kept[rows_moved, :, :position]
         self._text_keys, self._text_values = self._text_keys[:rows], self._text_values[:rows]
 
     def _over_text(self, hidden: torch.Tensor, position: int) -> torch.Tensor:
         attention, count = self._layer.self_attn, hidden.shape[1]
         end = position + count
         if end > self._text_keys.shape[2]:
-            self._text_keys, self._text_values = (self._grown(kept, end) for kept in (self._text_keys, self._text_values))
+            self._text_keys, self._text_values = (
+                self._grown(kept, end) for kept in (self._text_keys, self._text_values)
+            )
         self._text_keys[:, :, position:end] = self._split(attention.k_proj(hidden))
         self._text_values[:, :, position:end] = self._split(attention.v_proj(hidden))
         query = self._queries(attention, hidden).to(self._text_keys.dtype)
         keys, values = self._text_keys[:, :, :end], self._text_values[:, :, :end]
-        return self._written(attention, _attended(query, keys, values, causal=count > 1).to(hidden.dtype))
+        return self._written(attention, attend(query, keys, values, causal=count > 1).to(hidden.dtype))
 
     def _grown(self, kept: torch.Tensor, least: int) -> torch.Tensor:
         """With twice as many places for text, or as many as are needed, or as many as there are at most."""
@@ -141,12 +174,13 @@ class _Layer:
         larger[:, :, :places] = kept
         return larger
 
-    def _over_sound(self, hidden: torch.Tensor) -> torch.Tensor:
+    def _over_sound(self, hidden: torch.Tensor, heard: Sequence[_Heard]) -> torch.Tensor:
         attention = self._layer.encoder_attn
-        asking = hidden.view(len(self.sound_keys), -1, hidden.shape[2])  # all rows of a window hear the same
+        windows = sum(len(keys) for _, keys, _ in heard)
+        asking = hidden.view(windows, -1, hidden.shape[2])  # all rows of a window hear the same
         self.asked = self._queries(attention, asking)
-        attended = _attended(self.asked, self.sound_keys, self._sound_values, causal=False)
-        return self._written(attention, attended).view(hidden.shape)
+        attended = [attend(self.asked[places], keys, values, causal=False) for places, keys, values in heard]
+        return self._written(attention, torch.cat(attended)).view(hidden.shape)
 
     def _queries(self, attention: Any, hidden: torch.Tensor) -> torch.Tensor:
         # As in transformers the query is scaled before the product, not the product: in half precision that is not the same.
@@ -162,25 +196,13 @@ class _Layer:
         return states.view(rows, time, self._heads, -1).transpose(1, 2)
 
 
-def _attended(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, causal: bool) -> torch.Tensor:
-    """What queries ``[rows, heads, n, head width]`` gather from values.
-
-    For a few queries in bf16 torch's own way copies keys and values into another layout first, on a CPU: two products cost a sixth of it.
-    """
-    few = not causal and query.shape[2] <= _FEW_QUERIES
-    if not (few and query.dtype == torch.bfloat16 and query.device.type == "cpu"):
-        return torch.nn.functional.scaled_dot_product_attention(query, keys, values, is_causal=causal, scale=1.0)
-    parts = zip(*(states.split(_ROWS_TOGETHER) for states in (query, keys, values)), strict=True)
-    return torch.cat([_gathered(*part) for part in parts])
-
-
-def _gathered(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    shares = torch.bmm(query.flatten(0, 1), keys.flatten(0, 1).transpose(1, 2)).softmax(dim=-1)
-    return torch.bmm(shares, values.flatten(0, 1)).view(query.shape)
-
-
-def _moves(origins: Sequence[int]) -> list[tuple[int, int]]:
-    return [(place, origin) for place, origin in enumerate(origins) if place != origin]
+def _by_heads(projection: Any, encoded: torch.Tensor, heads: int) -> torch.Tensor:
+    """What a projection makes of each window, ``[windows, heads, time, head width]``."""
+    windows, time, width = encoded.shape
+    made = encoded.new_empty((windows, heads, time, width // heads))
+    for window in range(windows):
+        made[window] = projection(encoded[window : window + 1]).view(time, heads, -1).transpose(0, 1)
+    return made
 
 
 def _project(projection: Any, hidden: torch.Tensor) -> torch.Tensor:

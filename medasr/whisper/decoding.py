@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from medasr.errors import ModelError
-from medasr.whisper.decoder import CachedDecoder
+from medasr.whisper.decoder import CachedDecoder, Sound
 from medasr.whisper.rules import Rules
 
 if TYPE_CHECKING:
@@ -112,17 +112,14 @@ def require_language(folder: Path, language: str) -> None:
     decoding_tokens(generation, language, max_positions=0)
 
 
-def decode(
-    network: Any, encoded: torch.Tensor, tokens: DecodingTokens, *, timestamps: bool = True
-) -> list[DecodedWindow]:
+def decode(network: Any, sound: Sound, tokens: DecodingTokens, *, timestamps: bool = True) -> list[DecodedWindow]:
     """Transcribe a batch of windows.
 
-    Given a WhisperForConditionalGeneration in evaluation mode and encoded windows ``[windows, time, width]``, return one result per
-    window, in order. Without ``timestamps`` the text comes in one piece.
+    Given a WhisperForConditionalGeneration in evaluation mode and what it heard, return one result per window, in order. Without ``timestamps`` the text comes in one piece.
     """
-    device, batch = encoded.device, len(encoded)
+    device, batch = sound.device, len(sound)
     prefix = tokens.prefix if timestamps else (*tokens.prefix, tokens.no_timestamps)
-    decoder = CachedDecoder(network, encoded, len(prefix) + tokens.limit - 1)
+    decoder = CachedDecoder(network, sound, len(prefix) + tokens.limit - 1)
     rules = Rules(tokens, batch, network.config.vocab_size, device, timestamps=timestamps)
     hidden = decoder.advance(torch.tensor([prefix] * batch, device=device))
     first = first_impressions(decoder.scores(hidden[:, 0]), tokens)

@@ -17,7 +17,8 @@ class PackedLinear(torch.nn.Module):
     def __init__(self, linear: torch.nn.Linear) -> None:
         """Given the layer to take the place of, which is not changed."""
         super().__init__()
-        self.in_features, self.out_features = linear.in_features, linear.out_features
+        #: Of weights and bias.
+        self.nbytes = sum(parameter.nbytes for parameter in linear.parameters())
         self._bias = None if linear.bias is None else linear.bias.detach()
         # What torch's own compiler (inductor) calls for constant weights; there is no public name for it.
         self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
@@ -33,7 +34,7 @@ def pack(network: Any) -> None:
 
     What has other weights stays as it is: 4-bit ones, LoRA layers. Weights that another module shares are kept besides.
     """
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return
     for module in list(network.modules()):
         for name, child in list(module.named_children()):

@@ -13,12 +13,13 @@ from medasr.whisper.beams import is_doubtful, likelier, search
 from medasr.whisper.biasing import NO_BIAS, preferred, term_bias
 from medasr.whisper.context import context_seconds, encode
 from medasr.whisper.continuation import continued, is_sure, unheard_from
+from medasr.whisper.decoder import Sound
 from medasr.whisper.decoding import DecodedWindow, decode, decoding_tokens
 from medasr.whisper.features import log_mel
 from medasr.whisper.hypothesis import hypothesis_of
 from medasr.whisper.model import LoadedModel, ModelOptions, is_out_of_memory, load_model
-from medasr.whisper.packing import pack
 from medasr.whisper.overlooked import quietest, rewritten, sparse_segment
+from medasr.whisper.packing import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -140,13 +141,13 @@ class WhisperTranscriber:
             return []
         torch.set_num_threads(self._threads)  # of this thread: each has a number of its own
         biases = [self._biases.get(name, NO_BIAS) for name in lists or [""] * len(windows)]
-        decoded, encoded = self._decode(windows, biases)
+        decoded, sound = self._decode(windows, biases)
         self._write_once_more(decoded, windows, biases)
         open_places = list(range(len(windows)))
         for _ in range(_CONTINUATIONS):
             open_places = self._go_on(decoded, windows, biases, open_places)
         hypotheses = [self._hypothesis(*pair) for pair in zip(windows, decoded, strict=True)]
-        for place, timing in self._timed(hypotheses, windows, decoded, encoded):
+        for place, timing in self._timed(hypotheses, windows, decoded, sound):
             hypotheses[place] = self._hypothesis(windows[place], decoded[place], timing)
         return hypotheses
 
@@ -158,7 +159,7 @@ class WhisperTranscriber:
         hypotheses: Sequence[Hypothesis],
         windows: Sequence[Waveform],
         decoded: Sequence[DecodedWindow],
-        encoded: torch.Tensor,
+        sound: Sound,
     ) -> list[tuple[int, Timing | None]]:
         """The places of the windows whose words are wanted, and when these were said."""
         places = [place for place, hypothesis in enumerate(hypotheses) if self._wants_words(hypothesis.text)]
@@ -167,7 +168,7 @@ class WhisperTranscriber:
         heard = [windows[place] for place in places]
         written = [decoded[place] for place in places]
         with self._computing(len(places)):
-            timings = align(self._model.network, encoded[places], heard, written, self._tokens)
+            timings = align(self._model.network, sound.only(places), heard, written, self._tokens)
         return list(zip(places, timings, strict=True))
 
     def _go_on(
@@ -220,23 +221,21 @@ class WhisperTranscriber:
             decoded, _ = self._decode([windows[place] for place in places], [biases[place] for place in places])
             yield from zip(places, decoded, strict=True)
 
-    def _decode(
-        self, windows: Sequence[Waveform], biases: Sequence[TermBias]
-    ) -> tuple[list[DecodedWindow], torch.Tensor]:
-        """What is written for each window, and the encoded windows ``[windows, time, width]``."""
+    def _decode(self, windows: Sequence[Waveform], biases: Sequence[TermBias]) -> tuple[list[DecodedWindow], Sound]:
+        """What is written for each window, and what was heard."""
         model = self._model
         seconds = self.context(max(len(window) for window in windows) / SAMPLE_RATE)
         with self._computing(len(windows)):
             features = log_mel(windows, self._mel_bins, model.device, seconds).to(model.compute_type)
-            encoded = self._encode(features)
-            decoded = self._reconsider(decode(model.network, encoded, self._tokens), encoded)
-            return self._listen_for_terms(decoded, encoded, biases), encoded
+            sound = Sound(model.network, self._encode(features))
+            decoded = self._reconsider(decode(model.network, sound, self._tokens), sound)
+            return self._listen_for_terms(decoded, sound, biases), sound
 
     def _encode(self, features: torch.Tensor) -> torch.Tensor:
         """The encoded windows ``[windows, time, width]``; on a CPU few at a time, which is no slower and takes less memory."""
         frames = features.shape[-1]
-        pieces = features.split(max(1, _FRAMES_TOGETHER // frames) if features.device.type == "cpu" else len(features))
-        return torch.cat([encode(self._model.network, piece) for piece in pieces])
+        together = max(1, _FRAMES_TOGETHER // frames) if features.device.type == "cpu" else len(features)
+        return torch.cat([encode(self._model.network, piece) for piece in torch.split(features, together)])
 
     @contextmanager
     def _computing(self, windows: int) -> Iterator[None]:
@@ -249,19 +248,19 @@ class WhisperTranscriber:
                 raise
             raise MemoryError(f"a batch of {windows} windows does not fit on {self.device}") from error
 
-    def _reconsider(self, decoded: list[DecodedWindow], encoded: torch.Tensor) -> list[DecodedWindow]:
+    def _reconsider(self, decoded: list[DecodedWindow], sound: Sound) -> list[DecodedWindow]:
         """What is written for each window once other texts of the doubtful ones were looked at."""
         places = [place for place, window in enumerate(decoded) if is_doubtful(window, self._tokens)]
         if not places or self._beams == 1:
             return decoded
         considered = list(decoded)
-        found = search(self._model.network, encoded[places], self._tokens, self._beams)
+        found = search(self._model.network, sound.only(places), self._tokens, self._beams)
         for place, searched in zip(places, found, strict=True):
             considered[place] = likelier(decoded[place], searched, self._tokens)
         return considered
 
     def _listen_for_terms(
-        self, decoded: list[DecodedWindow], encoded: torch.Tensor, biases: Sequence[TermBias]
+        self, decoded: list[DecodedWindow], sound: Sound, biases: Sequence[TermBias]
     ) -> list[DecodedWindow]:
         """What is written for each window once its list of terms was listened for; where nothing was written, nothing is."""
         places = [place for place, window in enumerate(decoded) if biases[place] and window.words(self._tokens)]
@@ -269,7 +268,7 @@ class WhisperTranscriber:
             return decoded
         considered = list(decoded)
         listed = [biases[place] for place in places]
-        found = search(self._model.network, encoded[places], self._tokens, self._beams, listed)
+        found = search(self._model.network, sound.only(places), self._tokens, self._beams, listed)
         for place, bias, searched in zip(places, listed, found, strict=True):
             considered[place] = preferred(decoded[place], searched, bias, self._tokens)
         return considered

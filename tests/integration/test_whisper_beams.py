@@ -17,6 +17,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from medasr.whisper.beams import search
 from medasr.whisper.biasing import NO_BIAS, START, TermBias
 from medasr.whisper.context import encode
+from medasr.whisper.decoder import Sound
 from medasr.whisper.decoding import DecodingTokens, decode, decoding_tokens
 from tests.integration.test_whisper_decoding import POSITIONS, network, spectrograms
 
@@ -31,7 +32,7 @@ def earned(text: tuple[int, ...], bias: TermBias) -> float:
 
 
 def searched(
-    whisper: Any, sound: torch.Tensor, tokens: DecodingTokens, beams: int, bias: TermBias = NO_BIAS
+    whisper: Any, encoded: torch.Tensor, tokens: DecodingTokens, beams: int, bias: TermBias = NO_BIAS
 ) -> tuple[int, ...]:
     """The text of one encoded window, each step computed anew for each text, under transformers' rules."""
     prefix = list(tokens.prefix)
@@ -48,7 +49,9 @@ def searched(
         further: list[Text] = []
         for counted, text in texts:
             written = torch.tensor([[*prefix, *text]])
-            logits = whisper(encoder_outputs=BaseModelOutput(last_hidden_state=sound), decoder_input_ids=written).logits
+            logits = whisper(
+                encoder_outputs=BaseModelOutput(last_hidden_state=encoded), decoder_input_ids=written
+            ).logits
             likely = rules(written, logits[:, -1].float()).log_softmax(dim=-1)[0]
             times = likely[tokens.timestamp_begin :]
             for token in range(tokens.timestamp_begin):
@@ -83,7 +86,8 @@ def test_the_texts_are_those_of_a_search_without_caches(seed: int, beams: int) -
     tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
     with torch.inference_mode():
         encoded = encode(whisper, features)
-        ours = search(whisper, encoded, tokens, beams)
+        sound = Sound(whisper, encoded)
+        ours = search(whisper, sound, tokens, beams)
         theirs = [searched(whisper, encoded[place : place + 1], tokens, beams) for place in range(3)]
     assert [window.tokens for window in ours] == theirs
 
@@ -99,7 +103,8 @@ def test_with_a_list_of_terms_they_are_those_that_earn_most_of_all(seed: int, be
     bias = TermBias(enumerate(TERMS), weight=weight, maximum=2.5 * weight)
     with torch.inference_mode():
         encoded = encode(whisper, features)
-        ours = search(whisper, encoded, tokens, beams, [bias] * 3)
+        sound = Sound(whisper, encoded)
+        ours = search(whisper, sound, tokens, beams, [bias] * 3)
         theirs = [searched(whisper, encoded[place : place + 1], tokens, beams, bias) for place in range(3)]
     assert [window.tokens for window in ours] == theirs
 
@@ -109,10 +114,10 @@ def test_a_list_for_one_window_changes_no_other_and_no_log_probability() -> None
     tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
     bias = TermBias(enumerate(TERMS), weight=6.0, maximum=15.0)
     with torch.inference_mode():
-        encoded = encode(whisper, features)
-        plain = search(whisper, encoded, tokens, 3)
-        none, listed, still_none = search(whisper, encoded, tokens, 3, [NO_BIAS, bias, NO_BIAS])
-        alone = search(whisper, encoded[1:2], tokens, 3, [bias])[0]
+        sound = Sound(whisper, encode(whisper, features))
+        plain = search(whisper, sound, tokens, 3)
+        none, listed, still_none = search(whisper, sound, tokens, 3, [NO_BIAS, bias, NO_BIAS])
+        alone = search(whisper, sound.only([1]), tokens, 3, [bias])[0]
     assert [none.tokens, still_none.tokens] == [plain[0].tokens, plain[2].tokens]
     assert listed.tokens == alone.tokens != plain[1].tokens
     assert list(bias.find(listed.tokens))
@@ -124,8 +129,8 @@ def test_one_beam_is_greedy(seed: int) -> None:
     whisper, features = network(seed), spectrograms(4)
     tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
     with torch.inference_mode():
-        encoded = encode(whisper, features)
-        ours, greedy = search(whisper, encoded, tokens, 1), decode(whisper, encoded, tokens)
+        sound = Sound(whisper, encode(whisper, features))
+        ours, greedy = search(whisper, sound, tokens, 1), decode(whisper, sound, tokens)
     for window, other in zip(ours, greedy, strict=True):
         assert window.tokens == other.tokens
         assert window.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-4)
@@ -137,7 +142,7 @@ def test_a_window_is_searched_the_same_alone_and_in_a_batch() -> None:
     whisper, features = network(4), spectrograms(5)
     tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
     with torch.inference_mode():
-        encoded = encode(whisper, features)
-        together = search(whisper, encoded, tokens, 3)
-        alone = [search(whisper, encoded[index : index + 1], tokens, 3)[0] for index in range(5)]
+        sound = Sound(whisper, encode(whisper, features))
+        together = search(whisper, sound, tokens, 3)
+        alone = [search(whisper, sound.only([index]), tokens, 3)[0] for index in range(5)]
     assert [window.tokens for window in together] == [window.tokens for window in alone]

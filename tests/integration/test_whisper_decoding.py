@@ -10,6 +10,7 @@ from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalG
 
 from medasr.errors import ModelError
 from medasr.whisper.context import encode
+from medasr.whisper.decoder import Sound
 from medasr.whisper.decoding import decode, decoding_tokens
 from tests.support.generation import generated
 
@@ -71,7 +72,7 @@ def test_tokens_are_those_of_generate(seed: int, multilingual: bool, timestamps:
     whisper, features = network(seed, multilingual=multilingual), spectrograms(3)
     tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
     with torch.inference_mode():
-        ours = decode(whisper, encode(whisper, features), tokens, timestamps=timestamps)
+        ours = decode(whisper, Sound(whisper, encode(whisper, features)), tokens, timestamps=timestamps)
         theirs = generated(whisper, features, tokens, timestamps=timestamps)
     assert [window.tokens for window in ours] == [window.tokens for window in theirs]
     for window, other in zip(ours, theirs, strict=True):
@@ -82,7 +83,7 @@ def test_log_probabilities_are_finite_and_belong_to_the_tokens() -> None:
     whisper = network(0)
     tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
     with torch.inference_mode():
-        for window in decode(whisper, encode(whisper, spectrograms(2)), tokens):
+        for window in decode(whisper, Sound(whisper, encode(whisper, spectrograms(2))), tokens):
             assert len(window.tokens) == len(window.log_probabilities) <= tokens.limit
             assert all(-100 < value <= 0 for value in window.log_probabilities)
             assert 0 <= window.no_speech_probability <= 1
@@ -93,8 +94,11 @@ def test_a_window_decodes_the_same_alone_and_in_a_batch() -> None:
     whisper, features = network(1), spectrograms(5)
     tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
     with torch.inference_mode():
-        together = decode(whisper, encode(whisper, features), tokens)
-        alone = [decode(whisper, encode(whisper, features[index : index + 1]), tokens)[0] for index in range(5)]
+        together = decode(whisper, Sound(whisper, encode(whisper, features)), tokens)
+        alone = [
+            decode(whisper, Sound(whisper, encode(whisper, features[index : index + 1])), tokens)[0]
+            for index in range(5)
+        ]
     assert [window.tokens for window in together] == [window.tokens for window in alone]
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from medasr.whisper.context import encode
+from medasr.whisper.decoder import Sound
 from medasr.whisper.decoding import DecodedWindow, DecodingTokens, decode, decoding_tokens
 from medasr.whisper.features import log_mel
 from medasr.whisper.model import load_model
@@ -50,7 +51,7 @@ def test_whatever_the_weights_the_text_is_that_of_generate(kind: str, seconds: f
     whisper = network(kind, tmp_path)
     features, tokens = log_mel(windows(), 80, CPU, seconds), tokens_of(whisper)
     with torch.inference_mode():
-        ours = decode(whisper, encode(whisper, features), tokens)
+        ours = decode(whisper, Sound(whisper, encode(whisper, features)), tokens)
         assert_same(ours, generated(whisper, features, tokens))
     assert len({len(window.tokens) for window in ours}) > 1
 
@@ -60,12 +61,13 @@ def test_a_window_decodes_the_same_alone_and_in_any_batch() -> None:
     features, tokens = log_mel(windows(), 80, CPU, 30.0), tokens_of(whisper)
     with torch.inference_mode():
         alone = [
-            decode(whisper, encode(whisper, features[place : place + 1]), tokens)[0] for place in range(len(features))
+            decode(whisper, Sound(whisper, encode(whisper, features[place : place + 1])), tokens)[0]
+            for place in range(len(features))
         ]
-        assert_same(decode(whisper, encode(whisper, features), tokens), alone)
-        assert_same(decode(whisper, encode(whisper, features.flip(0)), tokens), alone[::-1])
+        assert_same(decode(whisper, Sound(whisper, encode(whisper, features)), tokens), alone)
+        assert_same(decode(whisper, Sound(whisper, encode(whisper, features.flip(0))), tokens), alone[::-1])
         assert_same(
-            decode(whisper, encode(whisper, features[[1, 3, 1, 0, 0]]), tokens),
+            decode(whisper, Sound(whisper, encode(whisper, features[[1, 3, 1, 0, 0]])), tokens),
             [alone[place] for place in (1, 3, 1, 0, 0)],
         )
 
@@ -77,4 +79,6 @@ def test_real_recordings_are_written_as_generate_writes_them(medical_speech: Pat
     features = log_mel([read_mono(path) for path in recordings], 80, CPU, 30.0)
     tokens = tokens_of(whisper)
     with torch.inference_mode():
-        assert_same(decode(whisper, encode(whisper, features), tokens), generated(whisper, features, tokens))
+        assert_same(
+            decode(whisper, Sound(whisper, encode(whisper, features)), tokens), generated(whisper, features, tokens)
+        )

@@ -17,6 +17,7 @@ from medasr.speech import SpeechDetector, SpeechOptions, plan_windows
 from medasr.types import SAMPLE_RATE, SpeechSpan, Transcript, VerdictKind
 from medasr.whisper.beams import is_doubtful, search
 from medasr.whisper.context import encode
+from medasr.whisper.decoder import Sound
 from medasr.whisper.decoding import DecodedWindow, DecodingTokens, decode, decoding_tokens
 from medasr.whisper.features import log_mel
 from medasr.whisper.model import load_model
@@ -82,7 +83,7 @@ def test_tokens_are_those_of_whispers_own_generate(timestamps: bool) -> None:
     windows = [sample(name)[0][: 9 * SAMPLE_RATE] for name in SAMPLES[:2]]
     features = log_mel(windows, 80, torch.device("cpu"))
     with torch.inference_mode():
-        ours = decode(network, encode(network, features), tokens, timestamps=timestamps)
+        ours = decode(network, Sound(network, encode(network, features)), tokens, timestamps=timestamps)
         theirs = network.generate(features, return_timestamps=timestamps, do_sample=False, num_beams=1)
     special = {*tokens.prefix, tokens.end, tokens.no_timestamps}
     for window, row in zip(ours, theirs.tolist(), strict=True):
@@ -113,9 +114,9 @@ def test_what_was_passed_over_at_the_end_of_a_window_is_decoded_after_all(monkey
     (whole,) = transcriber.transcribe(windows)
     calls: list[int] = []
 
-    def stops_early(network: Any, encoded: torch.Tensor, tokens: DecodingTokens) -> list[DecodedWindow]:
-        calls.append(len(encoded))
-        (decoded,) = decode(network, encoded, tokens)
+    def stops_early(network: Any, sound: Sound, tokens: DecodingTokens) -> list[DecodedWindow]:
+        calls.append(len(sound))
+        (decoded,) = decode(network, sound, tokens)
         if len(calls) > 1:
             return [decoded]
         end = next(place for place, token in enumerate(decoded.tokens) if place and token >= tokens.timestamp_begin) + 1
@@ -138,14 +139,16 @@ def test_only_doubtful_windows_are_searched_and_a_likelier_text_is_taken(monkeyp
     model = load_model(tiny_english())
     tokens = decoding_tokens(model.network.generation_config, "en", model.network.config.max_target_positions)
     with torch.inference_mode():
-        first = decode(model.network, encode(model.network, log_mel(windows, 80, model.device)), tokens)
+        first = decode(
+            model.network, Sound(model.network, encode(model.network, log_mel(windows, 80, model.device))), tokens
+        )
     doubtful = [is_doubtful(window, tokens) for window in first]
     assert len(set(doubtful)) == 2
     considered: list[int] = []
 
-    def counted(network: Any, encoded: torch.Tensor, tokens: DecodingTokens, beams: int) -> list[DecodedWindow]:
-        considered.append(len(encoded))
-        return search(network, encoded, tokens, beams)
+    def counted(network: Any, sound: Sound, tokens: DecodingTokens, beams: int) -> list[DecodedWindow]:
+        considered.append(len(sound))
+        return search(network, sound, tokens, beams)
 
     monkeypatch.setattr("medasr.whisper.transcriber.search", counted)
     greedy = WhisperTranscriber(model, "en", beams=1).transcribe(windows)

@@ -1,0 +1,39 @@
+"""What queries gather from values, in the way that is fastest where it is computed."""
+
+from __future__ import annotations
+
+import torch
+
+#: Up to so many queries share a product with those of other rows; of more, as many as fit near the processor are answered at a time.
+_FEW, _MANY = 32, 125
+#: Products of few queries go over so many rows at a time: oneDNN keeps a program of half a megabyte for every shape that it has met.
+_ROWS = 4
+
+
+def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, causal: bool) -> torch.Tensor:
+    """The attention of queries that are already scaled.
+
+    Given ``[rows, heads, n, head width]``, and keys and values ``[rows, heads, time, head width]``, return the shape of the queries.
+    ``causal``: the n-th query looks at no key behind the n-th.
+
+    In bf16 on a CPU, torch's own way copies keys and values into another layout for every call, a few queries or many: two products take a
+    sixth of its time for one query, and two thirds for as many as keys. What they round to bf16 in between is lost in what every linear
+    layer rounds: encodings are as far from those in fp32 as with torch's own.
+    """
+    if causal or query.dtype != torch.bfloat16 or query.device.type != "cpu":
+        return torch.nn.functional.scaled_dot_product_attention(query, keys, values, is_causal=causal, scale=1.0)
+    if query.shape[2] <= _FEW:
+        rows = zip(*(torch.split(states, _ROWS) for states in (query, keys, values)), strict=True)
+        return torch.cat([_gathered(*some) for some in rows])
+    query, keys, values = query.contiguous(), keys.contiguous(), values.contiguous()  # else each product copies them
+    attended = torch.empty_like(query)
+    for row in range(len(query)):
+        for first in range(0, query.shape[2], _MANY):
+            asking = (slice(row, row + 1), slice(None), slice(first, first + _MANY))
+            attended[asking] = _gathered(query[asking], keys[row : row + 1], values[row : row + 1])
+    return attended
+
+
+def _gathered(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    shares = torch.bmm(query.flatten(0, 1), keys.flatten(0, 1).transpose(1, 2)).softmax(dim=-1)
+    return torch.bmm(shares, values.flatten(0, 1)).view(query.shape)
