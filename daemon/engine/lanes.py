@@ -25,8 +25,15 @@ class Decoded:
 
     windows: Sequence[Window]
     hypotheses: Sequence[Hypothesis] | None  #: one a window; None when memory ran out
-    seconds: float  #: that it took, divided by the lanes that were busy meanwhile
-    alone: bool  #: no other lane was busy when it began
+    seconds: float  #: that it took, divided among the batches that were decoded meanwhile
+    alone: bool  #: no other was
+
+
+@dataclass(kw_only=True)
+class _Running:
+    windows: Sequence[Window]
+    outcome: Future[tuple[list[Hypothesis] | None, float]]
+    together: int  #: batches that were decoded at a time, at most, since it began
 
 
 class Lanes:
@@ -35,13 +42,13 @@ class Lanes:
     def __init__(self, transcriber: Transcriber) -> None:
         self._transcriber = transcriber
         self._threads = ThreadPoolExecutor(transcriber.lanes, thread_name_prefix="lane")
-        self._running: list[Future[Decoded]] = []
+        self._running: list[_Running] = []
         self.count = transcriber.lanes  #: that are used
 
     @property
-    def free(self) -> int:
-        """How many batches may be started."""
-        return self.count - len(self._running)
+    def free(self) -> bool:
+        """Whether a batch may be started."""
+        return len(self._running) < self.count
 
     @property
     def busy(self) -> bool:
@@ -50,21 +57,22 @@ class Lanes:
 
     def start(self, windows: Sequence[Window], samples: list[Waveform], lists: list[str]) -> None:
         """Decode a batch: windows, their samples, and the names of their lists of terms."""
-        busy = len(self._running) + 1
-        self._running.append(self._threads.submit(self._decode, windows, samples, lists, busy))
+        outcome = self._threads.submit(self._decode, samples, lists)
+        self._running.append(_Running(windows=windows, outcome=outcome, together=1))
+        for running in self._running:
+            running.together = max(running.together, len(self._running))
 
     def wait(self) -> list[Decoded]:
         """The batches that are done; wait for one. What a transcriber raised is raised here."""
-        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-        finished = [future for future in self._running if future in done]
-        self._running = [future for future in self._running if future not in done]
-        return [future.result() for future in finished]
+        done, _ = wait([running.outcome for running in self._running], return_when=FIRST_COMPLETED)
+        finished = [running for running in self._running if running.outcome in done]
+        self._running = [running for running in self._running if running.outcome not in done]
+        return [_decoded(running) for running in finished]
 
-    def _decode(self, windows: Sequence[Window], samples: list[Waveform], lists: list[str], busy: int) -> Decoded:
+    def _decode(self, samples: list[Waveform], lists: list[str]) -> tuple[list[Hypothesis] | None, float]:
         began = time.monotonic()
         hypotheses = self._transcribe(samples, lists)
-        seconds = (time.monotonic() - began) / busy
-        return Decoded(windows=windows, hypotheses=hypotheses, seconds=seconds, alone=busy == 1)
+        return hypotheses, time.monotonic() - began
 
     def _transcribe(self, samples: list[Waveform], lists: list[str]) -> list[Hypothesis] | None:
         """The failed attempt's tensors are free again on return."""
@@ -72,3 +80,13 @@ class Lanes:
             return self._transcriber.transcribe(samples, lists)
         except MemoryError:
             return None
+
+
+def _decoded(running: _Running) -> Decoded:
+    hypotheses, seconds = running.outcome.result()
+    return Decoded(
+        windows=running.windows,
+        hypotheses=hypotheses,
+        seconds=seconds / running.together,
+        alone=running.together == 1,
+    )

@@ -25,15 +25,15 @@ _IMPORT_ROOT = Path(__file__).resolve().parents[2]
 #: each other's core made a transcription take 85 s instead of 19.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
-#: From so many bytes on memory goes back to the system as soon as it is free. 48 short recordings took a tenth longer than without any setting;
-#: with 4 MiB half of that, but 150 MB more, which is more than there is room for below 1.5 GB; with 8 MiB a process held 200 MB more.
-_GIVEN_BACK_BYTES = 2 * 2**20
+#: From so many bytes on memory goes back to the system as soon as it is free.
+_GIVEN_BACK_BYTES = 8 * 2**20
 
 #: Left to itself glibc keeps what is below 32 MiB once it has seen such a size freed, in pieces between what lives on: 700 MB after two
-#: batches of whisper-base. Pages of 2 MiB make up for much of what it costs to ask the system oftener.
+#: batches of whisper-base; and each thread that decodes a batch has a heap of its own: 800 MB more. Pages of 2 MiB make up for much of
+#: what it costs to ask the system oftener.
 MEMORY = {
     "GLIBC_TUNABLES": f"glibc.malloc.mmap_threshold={_GIVEN_BACK_BYTES}"
-    f":glibc.malloc.trim_threshold={2 * _GIVEN_BACK_BYTES}:glibc.malloc.hugetlb=1"
+    f":glibc.malloc.trim_threshold={2 * _GIVEN_BACK_BYTES}:glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1"
 }
 
 

@@ -112,3 +112,18 @@ def test_a_language_the_model_does_not_know_is_refused() -> None:
 def test_a_generation_config_that_is_not_whispers_is_refused() -> None:
     with pytest.raises(ModelError, match=r"generation_config\.json"):
         decoding_tokens(GenerationConfig(), "en", POSITIONS)
+
+
+def test_of_the_windows_that_were_heard_some_may_be_written_in_any_order() -> None:
+    whisper, features = network(1), spectrograms(5)
+    tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
+    with torch.inference_mode():
+        sound = Sound(whisper, encode(whisper, features))
+        every = decode(whisper, sound, tokens)
+        some = decode(whisper, sound.only([4, 1, 2]).only([0, 2, 1]), tokens)
+    assert [window.tokens for window in some] == [every[place].tokens for place in (4, 2, 1)]
+    assert sound.only([1, 2, 4, 0]).runs() == [
+        (slice(0, 2), slice(1, 3)),
+        (slice(2, 3), slice(4, 5)),
+        (slice(3, 4), slice(0, 1)),
+    ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 
@@ -29,7 +31,10 @@ from tests.support.transcribers import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from medasr.types import Hypothesis, Waveform
 
 
 class Bench:
@@ -39,6 +44,7 @@ class Bench:
         self.folder = folder
         self.replies: list[Reply] = []
         recognizer = load_scripted(behaviour, engine_options(folder))
+        assert isinstance(recognizer.transcriber, ScriptedTranscriber)
         self.transcriber = recognizer.transcriber
         self.engine = Engine(recognizer, batch_size, self.replies.append)
 
@@ -62,12 +68,14 @@ def bench(folder: Path, batch_size: int = 4, behaviour: Behaviour | None = None)
 
 def test_speech_is_looked_for_only_as_far_ahead_as_the_next_batch_needs(tmp_path: Path) -> None:
     engine = bench(tmp_path, batch_size=2)
-    for name in ("a", "b", "c"):
+    for name in ("a", "b", "c", "d", "e"):
         engine.accept(name, Mark.SPEECH)
 
     engine.finish()
 
-    assert engine.batches() == [("a",), ("b",), ("a", "b"), ("c",), ("c",)]
+    # While a batch is decoded the speech of the next is looked for; whoever ends the process is among those named last.
+    first, second = [("a",), ("b",), ("a", "b")], [("a", "b", "c"), ("a", "b", "d"), ("c", "d")]
+    assert engine.batches() == [*first, *second, ("c", "d", "e"), ("e",)]
 
 
 def test_an_urgent_recording_waits_for_the_step_in_hand_and_no_longer(tmp_path: Path) -> None:
@@ -92,7 +100,7 @@ def test_no_speech_of_others_is_looked_for_while_an_urgent_recording_waits(tmp_p
 
     engine.finish()
 
-    assert engine.batches() == [("urgent",), ("urgent",), ("ordinary",), ("ordinary",)]
+    assert engine.batches() == [("urgent",), ("urgent",), ("urgent", "ordinary"), ("ordinary",)]
 
 
 def test_urgent_recordings_share_a_batch(tmp_path: Path) -> None:
@@ -202,6 +210,72 @@ def test_a_cancelled_recording_is_forgotten_at_whatever_stage(tmp_path: Path, st
     engine.engine.accept(Cancel(id="unwanted"))
 
     assert engine.finish().keys() == {"wanted"}
+
+
+def test_what_was_cancelled_while_it_was_decoded_is_nobodys(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=1)
+    engine.accept("unwanted", Mark.SPEECH)
+    engine.accept("wanted", Mark.SPEECH)
+    engine.engine.step()
+    engine.engine.step()  # begins to decode it: there is speech to be looked for meanwhile
+
+    engine.engine.accept(Cancel(id="unwanted"))
+    engine.accept("unwanted", Mark.SPEECH, Mark.SPEECH)
+
+    results = engine.finish()
+    assert results["unwanted"].transcript.text == " ".join(["160 samples in a batch of 1"] * 2)
+    assert results.keys() == {"unwanted", "wanted"}
+
+
+def test_as_many_batches_are_decoded_at_a_time_as_there_are_lanes(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=4, behaviour=Behaviour(lanes=2))
+    meeting = threading.Barrier(2)
+
+    def transcribe(windows: Sequence[Waveform], lists: Sequence[str] = ()) -> list[Hypothesis]:
+        meeting.wait(30)  # nobody comes alone
+        return ScriptedTranscriber.transcribe(engine.transcriber, windows, lists)
+
+    with patch.object(engine.transcriber, "transcribe", transcribe):
+        engine.accept("a", *[Mark.SPEECH] * 5)
+        results = engine.finish()
+
+    assert results["a"].transcript.text == " ".join(
+        ["160 samples in a batch of 3"] * 3 + ["160 samples in a batch of 2"] * 2
+    )
+
+
+def test_batches_are_the_same_however_long_each_takes(tmp_path: Path) -> None:
+    texts = []
+    for slow in (0, 1):
+        engine = bench(tmp_path, batch_size=2, behaviour=Behaviour(lanes=2))
+        engine.accept("a", *[Mark.LONG if place == slow else Mark.SPEECH for place in range(7)])
+        engine.accept("b", *[Mark.SPEECH] * 4)
+        texts.append({name: result.transcript.text for name, result in engine.finish().items()})
+    assert texts[0] == texts[1]
+
+
+def test_where_two_batches_do_not_fit_beside_each_other_one_lane_is_left(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=1, behaviour=Behaviour(lanes=2))
+    meeting, working = threading.Barrier(2), threading.Semaphore(1)
+
+    def transcribe(windows: Sequence[Waveform], lists: Sequence[str] = ()) -> list[Hypothesis]:
+        if len(refused) < 2:
+            meeting.wait(30)
+            refused.append(len(windows))
+            raise MemoryError
+        assert working.acquire(blocking=False)
+        try:
+            return ScriptedTranscriber.transcribe(engine.transcriber, windows, lists)
+        finally:
+            working.release()
+
+    refused: list[int] = []
+    with patch.object(engine.transcriber, "transcribe", transcribe):
+        engine.accept("a", *[Mark.SPEECH] * 4)
+        results = engine.finish()
+
+    assert refused == [1, 1]
+    assert results["a"].transcript.text == " ".join(["160 samples in a batch of 1"] * 4)
 
 
 def test_a_recording_may_come_again(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def hypothesis_of(window: Window) -> Hypothesis:
 
 def decode(pool: WindowPool, limit: int) -> list[Window]:
     batch = pool.take(limit)
-    pool.deliver(batch, [hypothesis_of(window) for window in batch])
+    for window in batch:
+        pool.deliver(window, hypothesis_of(window))
     return batch
 
 

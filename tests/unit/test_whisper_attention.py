@@ -1,0 +1,49 @@
+"""Attention as two products, held against torch's own in fp32."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from medasr.whisper.attention import attend
+from medasr.whisper.model import cpu_has_bfloat16
+
+
+def states(rows: int, count: int, seed: int) -> torch.Tensor:
+    """Laid out as a projection gives them: ``[rows, 2 heads, count, 16]`` over ``[rows, count, 32]``."""
+    return torch.randn(rows, count, 2, 16, generator=torch.Generator().manual_seed(seed)).transpose(1, 2)
+
+
+@pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU emulates bf16, a hundred times slower")
+@pytest.mark.parametrize("queries", [1, 3, 32, 33, 260])
+@pytest.mark.parametrize("rows", [1, 4, 7])
+def test_in_half_precision_it_is_torchs_own_but_for_rounding(rows: int, queries: int) -> None:
+    given = states(rows, queries, 0), states(rows, 301, 1), states(rows, 301, 2)
+    exact = torch.nn.functional.scaled_dot_product_attention(*given, scale=1.0)
+
+    ours = attend(*(one.bfloat16() for one in given), causal=False)
+
+    assert ours.shape == exact.shape
+    assert ours.dtype == torch.bfloat16
+    assert float((ours.float() - exact).norm() / exact.norm()) < 0.02
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_in_fp32_it_is_torchs_own(causal: bool) -> None:
+    given = states(2, 5, 0), states(2, 5, 1), states(2, 5, 2)
+
+    ours = attend(*given, causal=causal)
+
+    exact = torch.nn.functional.scaled_dot_product_attention(*given, is_causal=causal, scale=1.0)
+    torch.testing.assert_close(ours, exact)
+
+
+def test_a_query_looks_at_nothing_behind_it() -> None:
+    query, keys, values = states(1, 4, 0), states(1, 4, 1), states(1, 4, 2)
+    changed = values.clone()
+    changed[:, :, 3] += 9.0
+
+    before, after = attend(query, keys, values, causal=True), attend(query, keys, changed, causal=True)
+
+    torch.testing.assert_close(before[:, :, :3], after[:, :, :3])
+    assert not torch.equal(before[:, :, 3], after[:, :, 3])
