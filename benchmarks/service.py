@@ -5,7 +5,7 @@ Three sides take turns on the same recordings, with the same weights, batch size
 - *service*: from the drop into the inbox until every transcript is stored and delivered. Settling, copying, hashing, decoding,
   voice activity, terms, store, audit trail and the files in the outbox are all in it.
 - *engine*: the model child with its host, given samples that are decoded already.
-- *model*: the transcriber itself, in this process, given the very windows, in batches that are always full.
+- *model*: the transcriber itself, in this process, given the very windows, in batches that are always full, as many side by side as in the engine.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -141,5 +142,6 @@ def _windows(recognizer: Recognizer, recording: Normalized) -> list[Waveform]:
 
 
 def _through_model(recognizer: Recognizer, windows: Sequence[Waveform], batch_size: int) -> None:
-    for first in range(0, len(windows), batch_size):
-        recognizer.transcriber.transcribe(windows[first : first + batch_size])
+    batches = [windows[first : first + batch_size] for first in range(0, len(windows), batch_size)]
+    with ThreadPoolExecutor(recognizer.transcriber.lanes) as lanes:
+        list(lanes.map(recognizer.transcriber.transcribe, batches))

@@ -90,6 +90,7 @@ def tune(config: Config, progress: Progress) -> Tuning:
     choose, ModelError when the model cannot be loaded, TransientError when the untuned setting does not work.
     """
     from medasr.whisper.model import choose_device, choose_precision, worthwhile_precisions
+    from medasr.whisper.transcriber import lanes_of
 
     home.prepare(config)
     options = replace(engine_options(config), tuned_for="")
@@ -100,10 +101,11 @@ def tune(config: Config, progress: Progress) -> Tuning:
         precision=choose_precision(wishes.precision, device), batch_size=wishes.batch_size, threads=wishes.threads
     )
     on_cpu = device.type == "cpu"
+    lanes = lanes_of(wishes.threads or machine.cores, device)
     # Each begins with the fastest of those before. On a GPU, threads do not matter, and a batch that is too large does no harm.
     stages: tuple[_Stage, ...] = (
         partial(precisions_to_try, wishes, worthwhile=worthwhile_precisions(device)),
-        partial(batches_to_try, wishes, largest=_largest_batch(base.path) if on_cpu else max(BATCH_SIZES)),
+        partial(batches_to_try, wishes, largest=_largest_batch(base.path, lanes) if on_cpu else max(BATCH_SIZES)),
         partial(threads_to_try, wishes, cores=machine.cores if on_cpu else 1),
     )
     if not any(stage(untuned) for stage in stages):
@@ -263,9 +265,9 @@ class _Bench:
         return time.monotonic() - began, texts
 
 
-def _largest_batch(path: Path) -> int:
-    """So many windows fit into half of the memory that can still be had, by what Whisper's decoder keeps of each."""
+def _largest_batch(path: Path, lanes: int) -> int:
+    """Of so many windows each so many batches fit into half of the memory that can still be had, by what Whisper's decoder keeps of each."""
     shape = json.loads((path / "config.json").read_bytes())
     width, layers = int(shape["d_model"]), int(shape["decoder_layers"])
     window = _POSITIONS * width * layers * 2 * _FP32_BYTES * _BESIDE
-    return available_memory() // 2 // window
+    return available_memory() // 2 // window // lanes

@@ -83,8 +83,13 @@ def load_transcriber(
     """
     model = load_model(options)
     pack(model.network)
-    lanes = min(torch.get_num_threads(), _MOST_LANES) if model.device.type == "cpu" else 1
+    lanes = lanes_of(torch.get_num_threads(), model.device)
     return WhisperTranscriber(model, options.language, options.beams, wants_words, term_lists, lanes)
+
+
+def lanes_of(threads: int, device: torch.device) -> int:
+    """How many batches are transcribed side by side on a device, with so many threads on the CPU."""
+    return min(threads, _MOST_LANES) if device.type == "cpu" else 1
 
 
 class WhisperTranscriber:

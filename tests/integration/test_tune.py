@@ -34,7 +34,7 @@ def test_what_is_open_is_measured_shown_and_stored(
 ) -> None:
     monkeypatch.setattr(measuring, "RECORDINGS", 2)
     monkeypatch.setattr(measuring, "ROUNDS", 1)
-    monkeypatch.setattr(measuring, "_largest_batch", lambda _: 16)
+    monkeypatch.setattr(measuring, "_largest_batch", lambda _path, _lanes: 16)
     config = write_config(home, model={"precision": "fp32", "threads": 1})
 
     ran = CliRunner().invoke(medasrd, ["tune", "--json", "--config", str(home / "config.toml")], catch_exceptions=False)
