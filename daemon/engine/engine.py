@@ -64,8 +64,8 @@ class Engine:
     """Transcribes the recordings it has accepted, one step at a time.
 
     Speech is looked for only as far ahead as the next batches need, and samples are read when their batch is started: memory does
-    not depend on how many recordings wait, nor on how long they are. Urgent recordings wait for the step in hand, no longer. Which
-    windows make up a batch follows from the order of arrival alone, however long each batch takes.
+    not depend on how many recordings wait, nor on how long they are. Urgent recordings wait for the batches in hand, no longer. Which
+    windows of recordings that have arrived make up a batch follows from their order alone, however long each batch takes.
     """
 
     def __init__(self, recognizer: Recognizer, batch_size: int, send: Callable[[Reply], None]) -> None:
@@ -101,7 +101,7 @@ class Engine:
         if request is not None:
             self._find_speech(self._arrived.pop(request.id))
             return
-        while self._lanes.free and (self._formed or self._pool):
+        while self._lanes.free and (self._formed or self._pool) and self._next_arrival() is None:
             self._start()
         if self._lanes.busy and self._next_arrival() is None:
             for decoded in self._lanes.wait():
@@ -135,8 +135,10 @@ class Engine:
 
     def _start(self) -> None:
         """Let a lane decode the next batch."""
-        if not self._formed:
-            self._formed.extend(shared_out(self._pool.take(self._at_once), self._lanes.count))
+        overtaken = self._formed and self._pool.urgent and not self._formed[0][0].urgent
+        if overtaken or not self._formed:
+            batches = shared_out(self._pool.take(self._at_once), self._lanes.count)
+            self._formed.extendleft(reversed(batches))
         batch, samples = self._read(self._formed.popleft())
         if not batch:
             return

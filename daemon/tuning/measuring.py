@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     #: The fastest setting so far → what to try next.
     _Stage = Callable[[Setting], list[Setting]]
 
-#: As many as the largest batch, each a window of its own.
+#: Each a window of its own; larger batches than these fill are not tried.
 RECORDINGS = 32
 #: Passes of each of two settings that are counted, after one that warms up.
 ROUNDS = 3
@@ -102,10 +102,11 @@ def tune(config: Config, progress: Progress) -> Tuning:
     )
     on_cpu = device.type == "cpu"
     lanes = lanes_of(wishes.threads or machine.cores, device)
+    largest = min(_largest_batch(base.path, lanes) if on_cpu else max(BATCH_SIZES), RECORDINGS // lanes)
     # Each begins with the fastest of those before. On a GPU, threads do not matter, and a batch that is too large does no harm.
     stages: tuple[_Stage, ...] = (
         partial(precisions_to_try, wishes, worthwhile=worthwhile_precisions(device)),
-        partial(batches_to_try, wishes, largest=_largest_batch(base.path, lanes) if on_cpu else max(BATCH_SIZES)),
+        partial(batches_to_try, wishes, largest=largest),
         partial(threads_to_try, wishes, cores=machine.cores if on_cpu else 1),
     )
     if not any(stage(untuned) for stage in stages):

@@ -66,8 +66,8 @@ def align(
 ) -> list[Timing | None]:
     """When the tokens of each window were said; None where the text is longer than the decoder or the sound.
 
-    Given a WhisperForConditionalGeneration in evaluation mode, what it heard, the windows' waveforms and what was
-    decoded. Only as much of the encoded time counts as the window has sound.
+    Given a WhisperForConditionalGeneration in evaluation mode, what it heard, the windows' waveforms and what was decoded. Only as much of
+    the encoded time counts as the window has sound.
     """
     timings: list[Timing | None] = [None] * len(windows)
     frames = [min(math.ceil(len(window) / _FRAME_SAMPLES), sound.time) for window in windows]
@@ -77,6 +77,8 @@ def align(
         if len(tokens.prefix) + len(window.tokens) <= network.config.max_target_positions
         and len(window.tokens) < frames[place]
     ]
+    if not places:
+        return timings
     together = 1 if sound.device.type == "cpu" else len(places)
     for first in range(0, len(places), together):
         some = places[first : first + together]

@@ -74,8 +74,8 @@ def search(
 ) -> list[DecodedWindow]:
     """The likeliest of several texts of every window, with times.
 
-    Given a WhisperForConditionalGeneration in evaluation mode, what it heard, how many texts of each are
-    followed, and which terms are preferred in each, if any are, return one result per window, in order.
+    Given a WhisperForConditionalGeneration in evaluation mode, what it heard, how many texts of each window are followed, and which terms
+    are preferred in each, if any are, return one result per window, in order.
     """
     device, count = sound.device, len(sound)
     bonuses = _Bonuses(biases, tokens.end, device) if any(biases) else None

@@ -26,7 +26,7 @@ def encode(network: Any, features: torch.Tensor) -> torch.Tensor:
 
     Given a WhisperForConditionalGeneration, stock, quantized or with LoRA layers within, and log-mel features ``[batch, mel, frames]``
     of an even number of at most 3000 frames, return hidden states ``[batch, frames / 2, width]``. Gradients flow. For 3000 frames
-    this is what the network's own encoder gives. Raise ValueError for an odd or larger number of frames.
+    this is what the network's own encoder gives, but for what bf16 rounds on a CPU. Raise ValueError for an odd or larger number of frames.
     """
     encoder = network.model.encoder
     frames = features.shape[-1]
@@ -44,7 +44,7 @@ def encode(network: Any, features: torch.Tensor) -> torch.Tensor:
 
 
 def _encoded_by(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """What a layer of the encoder makes of hidden states ``[batch, time, width]``: transformers' own computation over its modules."""
+    """What a layer of the encoder makes of hidden states ``[batch, time, width]`` in evaluation mode, over its modules as transformers does."""
     attention = layer.self_attn
     normalized = layer.self_attn_layer_norm(hidden)
     # As there the query is scaled before the product, not the product: in half precision that is not the same.

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     #: Places of a batch, and the keys and values of their windows.
     _Heard = tuple[slice, torch.Tensor, torch.Tensor]
 
-#: From so many rows on the product from the left is faster, by type; below and for other types it is not. Measured with whisper-base.
-_ROWS_FROM_THE_LEFT = {torch.bfloat16: 2, torch.float32: 4}
-
 #: Places for text at the beginning; there are more when these are full.
 _PLACES = 64
 
@@ -52,9 +49,15 @@ class Sound:
         return int(self.keys[0].shape[2])
 
     def only(self, places: Sequence[int]) -> Sound:
-        """Some of these windows, in this order; nothing is copied."""
+        """Some of these windows, in this order.
+
+        On a CPU nothing is copied: what lies side by side is computed together. A GPU is told of all windows at once, side by side.
+        """
         some = copy.copy(self)
         some.windows = [self.windows[place] for place in places]
+        if self.device.type != "cpu" and some.windows != list(range(len(self.keys[0]))):
+            some.keys, some.values = ([one[some.windows] for one in kept] for kept in (self.keys, self.values))
+            some.windows = list(range(len(places)))
         return some
 
     def runs(self) -> list[tuple[slice, slice]]:
@@ -72,7 +75,7 @@ class CachedDecoder:
     """The decoder of one batch of encoded windows, so many rows to each window; windows leave when they are done."""
 
     def __init__(self, network: Any, sound: Sound, positions: int, *, beams: int = 1) -> None:
-        """Write down what is heard.
+        """Begin a text for every row.
 
         Given a WhisperForConditionalGeneration in evaluation mode, what is heard, how many tokens a row is fed at most, prefix included, and
         how many texts are followed for a window: its rows stand side by side.
@@ -107,7 +110,7 @@ class CachedDecoder:
 
         They may be changed in place, and are overwritten by the next call.
         """
-        return self._scores[: len(hidden)].copy_(_project(self._projection, hidden))
+        return self._scores[: len(hidden)].copy_(self._projection(hidden))
 
     def asked(self, layer: int) -> torch.Tensor:
         """What a layer asked the sound for in the last :meth:`advance`: queries ``[windows, heads, n, head width]``, scaled."""
@@ -200,19 +203,8 @@ def _by_heads(projection: Any, encoded: torch.Tensor, heads: int) -> torch.Tenso
     """What a projection makes of each window, ``[windows, heads, time, head width]``."""
     windows, time, width = encoded.shape
     made = encoded.new_empty((windows, heads, time, width // heads))
-    for window in range(windows):
-        made[window] = projection(encoded[window : window + 1]).view(time, heads, -1).transpose(0, 1)
+    together = 1 if encoded.device.type == "cpu" else windows  # few shapes: see attention.py
+    for first in range(0, windows, together):
+        some = slice(first, first + together)
+        made[some] = projection(encoded[some]).unflatten(2, (heads, -1)).transpose(1, 2)
     return made
-
-
-def _project(projection: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """The logits of hidden states ``[rows, width]``.
-
-    On a CPU, where most of a step may go into this one product, the weights are multiplied from the left: a product of few rows with a
-    large matrix copies the matrix into another layout first.
-    """
-    plain = type(projection) is torch.nn.Linear and projection.bias is None and hidden.device.type == "cpu"
-    if plain and len(hidden) >= _ROWS_FROM_THE_LEFT.get(hidden.dtype, len(hidden) + 1):
-        return torch.mm(projection.weight, hidden.t()).t()
-    logits: torch.Tensor = projection(hidden)
-    return logits

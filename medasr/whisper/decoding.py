@@ -115,7 +115,8 @@ def require_language(folder: Path, language: str) -> None:
 def decode(network: Any, sound: Sound, tokens: DecodingTokens, *, timestamps: bool = True) -> list[DecodedWindow]:
     """Transcribe a batch of windows.
 
-    Given a WhisperForConditionalGeneration in evaluation mode and what it heard, return one result per window, in order. Without ``timestamps`` the text comes in one piece.
+    Given a WhisperForConditionalGeneration in evaluation mode and what it heard, return one result per window, in order. Without
+    ``timestamps`` the text comes in one piece.
     """
     device, batch = sound.device, len(sound)
     prefix = tokens.prefix if timestamps else (*tokens.prefix, tokens.no_timestamps)

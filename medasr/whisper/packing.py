@@ -6,9 +6,11 @@ its own: at every step of the decoder again. Here it is done once. The numbers s
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeGuard
 
 import torch
+
+from medasr.whisper.model import cpu_has_bfloat16
 
 
 class PackedLinear(torch.nn.Module):
@@ -29,20 +31,21 @@ class PackedLinear(torch.nn.Module):
         return product
 
 
-def pack(network: Any) -> None:
-    """Pack all plain linear layers of a network that only infers from now on, in place, where that is faster: on a CPU, in bf16 or fp32.
+def pack(network: torch.nn.Module) -> None:
+    """Pack the plain linear layers of a network that only infers from now on, in place, where the CPU has arithmetic for their type.
 
-    What has other weights stays as it is: 4-bit ones, LoRA layers. Weights that another module shares are kept besides.
+    What has other weights stays as it is: 4-bit ones, and whatever LoRA layers are made of. Weights that another module shares are
+    kept besides.
     """
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return
-    for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            if _is_plain(child):
-                setattr(module, name, PackedLinear(child))
+    for name, child in list(network.named_children()):
+        if _is_plain(child):
+            setattr(network, name, PackedLinear(child))
+        elif not hasattr(child, "lora_A"):
+            pack(child)
 
 
-def _is_plain(module: torch.nn.Module) -> bool:
-    if type(module) is not torch.nn.Linear:
+def _is_plain(module: torch.nn.Module) -> TypeGuard[torch.nn.Linear]:
+    if type(module) is not torch.nn.Linear or module.weight.device.type != "cpu":
         return False
-    return module.weight.device.type == "cpu" and module.weight.dtype in (torch.bfloat16, torch.float32)
+    known = module.weight.dtype == torch.float32 or (module.weight.dtype == torch.bfloat16 and cpu_has_bfloat16())
+    return known and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]

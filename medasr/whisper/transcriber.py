@@ -58,6 +58,10 @@ class Transcriber(Protocol):
         """How many threads may transcribe a batch each at the same time, which is faster than one batch after the other."""
         ...
 
+    def enter_lane(self, number: int) -> None:
+        """Called once by each of the threads that are to transcribe side by side, counted from 0."""
+        ...
+
     def context(self, seconds: float) -> float:
         """Given the length of a window, return the length that is computed for it, in seconds.
 
@@ -107,11 +111,10 @@ class WhisperTranscriber:
         """Given a loaded model, the ISO 639-1 code of the language spoken, and how many texts of a doubtful window are followed.
 
         The words of a window are timed only where ``wants_words`` says so of its text: that costs another pass of the decoder. Lists of terms
-        are those that may be named for a window. So many ``lanes`` share the threads that torch has now. Raise ModelError for a language that
-        the model does not know.
+        are those that may be named for a window. So many ``lanes``, if any are entered, share the threads that torch has now. Raise ModelError
+        for a language that the model does not know.
         """
-        self._lanes = lanes
-        self._threads = max(1, torch.get_num_threads() // lanes)
+        self._lanes, self._all_threads = lanes, torch.get_num_threads()
         self._model = model
         self._beams = beams
         self._wants_words = wants_words
@@ -136,6 +139,11 @@ class WhisperTranscriber:
         """See :meth:`Transcriber.lanes`."""
         return self._lanes
 
+    def enter_lane(self, number: int) -> None:
+        """See :meth:`Transcriber.enter_lane`: the threads for arithmetic are shared out among the lanes."""
+        each, left = divmod(self._all_threads, self._lanes)
+        torch.set_num_threads(max(1, each + (number < left)))
+
     def context(self, seconds: float) -> float:
         """See :meth:`Transcriber.context`."""
         return context_seconds(seconds, self._model.shortest_context)
@@ -144,15 +152,14 @@ class WhisperTranscriber:
         """See :meth:`Transcriber.transcribe`."""
         if not windows:
             return []
-        torch.set_num_threads(self._threads)  # of this thread: each has a number of its own
         biases = [self._biases.get(name, NO_BIAS) for name in lists or [""] * len(windows)]
-        decoded, sound = self._decode(windows, biases)
+        decoded, encoded = self._decode(windows, biases)
         self._write_once_more(decoded, windows, biases)
         open_places = list(range(len(windows)))
         for _ in range(_CONTINUATIONS):
             open_places = self._go_on(decoded, windows, biases, open_places)
         hypotheses = [self._hypothesis(*pair) for pair in zip(windows, decoded, strict=True)]
-        for place, timing in self._timed(hypotheses, windows, decoded, sound):
+        for place, timing in self._timed(hypotheses, windows, decoded, encoded):
             hypotheses[place] = self._hypothesis(windows[place], decoded[place], timing)
         return hypotheses
 
@@ -164,7 +171,7 @@ class WhisperTranscriber:
         hypotheses: Sequence[Hypothesis],
         windows: Sequence[Waveform],
         decoded: Sequence[DecodedWindow],
-        sound: Sound,
+        encoded: torch.Tensor,
     ) -> list[tuple[int, Timing | None]]:
         """The places of the windows whose words are wanted, and when these were said."""
         places = [place for place, hypothesis in enumerate(hypotheses) if self._wants_words(hypothesis.text)]
@@ -173,7 +180,8 @@ class WhisperTranscriber:
         heard = [windows[place] for place in places]
         written = [decoded[place] for place in places]
         with self._computing(len(places)):
-            timings = align(self._model.network, sound.only(places), heard, written, self._tokens)
+            sound = Sound(self._model.network, encoded[places])
+            timings = align(self._model.network, sound, heard, written, self._tokens)
         return list(zip(places, timings, strict=True))
 
     def _go_on(
@@ -226,15 +234,18 @@ class WhisperTranscriber:
             decoded, _ = self._decode([windows[place] for place in places], [biases[place] for place in places])
             yield from zip(places, decoded, strict=True)
 
-    def _decode(self, windows: Sequence[Waveform], biases: Sequence[TermBias]) -> tuple[list[DecodedWindow], Sound]:
+    def _decode(
+        self, windows: Sequence[Waveform], biases: Sequence[TermBias]
+    ) -> tuple[list[DecodedWindow], torch.Tensor]:
         """What is written for each window, and what was heard."""
         model = self._model
         seconds = self.context(max(len(window) for window in windows) / SAMPLE_RATE)
         with self._computing(len(windows)):
             features = log_mel(windows, self._mel_bins, model.device, seconds).to(model.compute_type)
-            sound = Sound(model.network, self._encode(features))
+            encoded = self._encode(features)
+            sound = Sound(model.network, encoded)
             decoded = self._reconsider(decode(model.network, sound, self._tokens), sound)
-            return self._listen_for_terms(decoded, sound, biases), sound
+            return self._listen_for_terms(decoded, sound, biases), encoded
 
     def _encode(self, features: torch.Tensor) -> torch.Tensor:
         """The encoded windows ``[windows, time, width]``; on a CPU few at a time, which is no slower and takes less memory."""

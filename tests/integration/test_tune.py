@@ -17,7 +17,7 @@ from daemon.engine.host import EngineHost
 from daemon.engine.options import engine_options
 from daemon.engine.protocol import Completed, EngineOptions
 from daemon.sections import Model, Quality, Speech
-from daemon.tuning import measuring
+from daemon.tuning import measuring, setting
 from daemon.tuning import tuning as stored
 from daemon.tuning.setting import Setting
 from daemon.tuning.speech import decoded_speech
@@ -33,15 +33,15 @@ def test_what_is_open_is_measured_shown_and_stored(
     tiny_whisper: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measuring, "RECORDINGS", 2)
+    monkeypatch.setattr(setting, "BATCH_SIZES", (2, 4))
     monkeypatch.setattr(measuring, "ROUNDS", 1)
-    monkeypatch.setattr(measuring, "_largest_batch", lambda _path, _lanes: 16)
     config = write_config(home, model={"precision": "fp32", "threads": 1})
 
     ran = CliRunner().invoke(medasrd, ["tune", "--json", "--config", str(home / "config.toml")], catch_exceptions=False)
 
     assert ran.exit_code == 0
     told = json.loads(ran.stdout)
-    assert [one["setting"]["batch_size"] for one in told["outcomes"]] == [8, 16]
+    assert [one["setting"]["batch_size"] for one in told["outcomes"]] == [8, 2]  # two recordings fill no larger one
     assert all(one["seconds"] > 0 for one in told["outcomes"])
     assert [one["other_words"] for one in told["outcomes"]] == [0.0, 0.0]
     assert "2 of 2: fp32 on cpu, batches of 16, 1 thread" in ran.stderr

@@ -12,6 +12,7 @@ from medasr.whisper.decoder import Sound
 from medasr.whisper.decoding import DecodedWindow, DecodingTokens, decode, decoding_tokens
 from medasr.whisper.features import log_mel
 from medasr.whisper.model import load_model
+from medasr.whisper.packing import pack
 from tests.support.generation import generated
 from tests.support.weights import KINDS, network
 from tests.support.whisper import read_mono, sample, tiny_english
@@ -53,6 +54,8 @@ def test_whatever_the_weights_the_text_is_that_of_generate(kind: str, seconds: f
     with torch.inference_mode():
         ours = decode(whisper, Sound(whisper, encode(whisper, features)), tokens)
         assert_same(ours, generated(whisper, features, tokens))
+        pack(whisper)
+        assert_same(decode(whisper, Sound(whisper, encode(whisper, features)), tokens), ours)
     assert len({len(window.tokens) for window in ours}) > 1
 
 

@@ -91,6 +91,9 @@ class ScriptedTranscriber:
         """See :class:`medasr.whisper.transcriber.Transcriber`."""
         return max(seconds, WINDOW_SECONDS * 2)
 
+    def enter_lane(self, number: int) -> None:
+        """See :class:`medasr.whisper.transcriber.Transcriber`."""
+
     def transcribe(self, windows: Sequence[Waveform], lists: Sequence[str] = ()) -> list[Hypothesis]:
         """See :class:`medasr.whisper.transcriber.Transcriber`."""
         self.named.append(tuple(lists))

@@ -254,6 +254,68 @@ def test_batches_are_the_same_however_long_each_takes(tmp_path: Path) -> None:
     assert texts[0] == texts[1]
 
 
+def test_urgent_windows_come_before_batches_that_are_formed_already(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=1, behaviour=Behaviour(lanes=2))
+    begun = []
+
+    def transcribe(windows: Sequence[Waveform], lists: Sequence[str] = ()) -> list[Hypothesis]:
+        begun.append(lists[0])
+        if len(begun) == 2:
+            engine.accept("urgent", Mark.SPEECH, Mark.SPEECH, urgent=True, terms="urgent")
+            first.set()
+        elif len(begun) == 1:
+            first.wait(30)
+        return ScriptedTranscriber.transcribe(engine.transcriber, windows, lists)
+
+    first = threading.Event()
+    with patch.object(engine.transcriber, "transcribe", transcribe):
+        engine.accept("long", *[Mark.SPEECH] * 9, terms="long")
+        engine.finish()
+
+    assert begun[:2] == ["long", "long"]
+    assert begun.index("urgent") <= 3  # at most one batch that a lane took while the other was on its way
+    assert begun.count("long") == 9
+
+
+def test_a_lane_that_is_free_takes_what_arrives_while_another_works(tmp_path: Path) -> None:
+    engine = bench(tmp_path, batch_size=1, behaviour=Behaviour(lanes=2))
+    meeting = threading.Barrier(2)
+
+    def transcribe(windows: Sequence[Waveform], lists: Sequence[str] = ()) -> list[Hypothesis]:
+        meeting.wait(30)
+        return ScriptedTranscriber.transcribe(engine.transcriber, windows, lists)
+
+    with patch.object(engine.transcriber, "transcribe", transcribe):
+        engine.accept("first", Mark.SPEECH)
+        for _ in range(3):
+            engine.engine.step()
+        engine.accept("second", Mark.SPEECH)
+        assert engine.finish().keys() == {"first", "second"}
+
+
+def test_nothing_more_begins_beside_a_batch_that_hangs(tmp_path: Path) -> None:
+    """Signs of progress of others would hide from the host that a recording hangs."""
+    engine = bench(tmp_path, batch_size=1, behaviour=Behaviour(lanes=2))
+    hanging, begun = threading.Event(), []
+
+    def transcribe(windows: Sequence[Waveform], lists: Sequence[str] = ()) -> list[Hypothesis]:
+        begun.append(lists[0])
+        if lists[0] == "hangs":
+            hanging.wait(30)
+        return ScriptedTranscriber.transcribe(engine.transcriber, windows, lists)
+
+    with patch.object(engine.transcriber, "transcribe", transcribe):
+        engine.accept("hangs", Mark.SPEECH, terms="hangs")
+        for number in range(40):
+            engine.accept(str(number), Mark.SPEECH, terms="fine")
+        threading.Timer(1.0, hanging.set).start()
+        while not hanging.is_set():
+            engine.engine.step()
+            before = len(begun)
+        assert before < 12
+        assert len(engine.finish()) == 41
+
+
 def test_where_two_batches_do_not_fit_beside_each_other_one_lane_is_left(tmp_path: Path) -> None:
     engine = bench(tmp_path, batch_size=1, behaviour=Behaviour(lanes=2))
     meeting, working = threading.Barrier(2), threading.Semaphore(1)

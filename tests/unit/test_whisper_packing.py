@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from peft import LoraConfig
+from peft.tuners.lora import Linear as LoraLayer
 
 from medasr.whisper.model import cpu_has_bfloat16
 from medasr.whisper.packing import PackedLinear, pack
@@ -61,6 +63,16 @@ def test_a_packed_network_writes_the_same(kind: torch.dtype) -> None:
     torch.testing.assert_close(network(tokens), before)
     assert [type(one) for one in network.layers] == [PackedLinear, torch.nn.GELU, OwnLinear]
     assert type(network.projection) is PackedLinear
+
+
+@torch.no_grad()
+def test_what_lora_layers_are_made_of_stays_as_it_is() -> None:
+    network = torch.nn.ModuleDict(
+        {"wrapped": LoraLayer(Network().projection, "default", LoraConfig(r=2), r=2), "plain": Network().projection}
+    )
+    pack(network)
+    assert type(network["plain"]) is PackedLinear
+    assert not any(isinstance(module, PackedLinear) for module in network["wrapped"].modules())
 
 
 @torch.no_grad()
