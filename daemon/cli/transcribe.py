@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,15 @@ AHEAD = 32
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--bias",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A list of terms that are preferred in doubt, with bias.weight, as a folder of the inbox may have one.",
+)
 @config_option
 @json_option
-def transcribe(config: Config, files: tuple[Path, ...], as_json: bool) -> None:
+def transcribe(config: Config, files: tuple[Path, ...], bias: Path | None, as_json: bool) -> None:
     """Transcribe FILES and print the text with its medical terms; nothing is stored. Exit 3 if some could not be.
 
     With --json each file gives one line that is a JSON object, as soon as it is done.
@@ -40,7 +47,7 @@ def transcribe(config: Config, files: tuple[Path, ...], as_json: bool) -> None:
     os.umask(0o077)
     locate(config.paths.models, config.model.base)
     failed = 0
-    for path, document in _transcribed(config, files):
+    for path, document in _transcribed(config, files, bias):
         failed += "error" in document
         if as_json:
             click.echo(json.dumps(document, ensure_ascii=False))
@@ -49,18 +56,21 @@ def transcribe(config: Config, files: tuple[Path, ...], as_json: bool) -> None:
     sys.exit(3 if failed else 0)
 
 
-def _transcribed(config: Config, files: tuple[Path, ...]) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _transcribed(config: Config, files: tuple[Path, ...], bias: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Each file with its transcript or error as JSON, as they are finished."""
     from daemon.decode.host import DecodeServer
+    from daemon.engine.bias import term_lists
     from daemon.engine.host import EngineHost
     from daemon.engine.options import engine_options
     from daemon.engine.protocol import Completed, Failed
     from medasr.errors import RecordingError
 
+    terms = "" if bias is None else "given"
+    lists = term_lists(config.bias, {} if bias is None else {terms: bias})
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="medasrd-")))
         decoder = stack.enter_context(DecodeServer())
-        engine = EngineHost(engine_options(config))
+        engine = EngineHost(replace(engine_options(config), term_lists=lists))
         stack.callback(engine.stop)
         stack.enter_context(_spinner())
         waiting = list(enumerate(files))
@@ -71,7 +81,7 @@ def _transcribed(config: Config, files: tuple[Path, ...]) -> Iterator[tuple[Path
                 samples = folder / str(number)
                 try:
                     facts[str(number)] = _decode(config, decoder, path, samples)
-                    engine.submit(str(number), samples)
+                    engine.submit(str(number), samples, terms=terms)
                 except RecordingError as error:
                     yield path, {"file": _name(path), "error": str(error.reason), "message": str(error)}
             for event in engine.poll(1.0):

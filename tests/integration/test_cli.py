@@ -607,6 +607,15 @@ class TestOnATerminal:
         assert ended.code == 3
         assert r"no utf-8 \xff \u001b[31m.wav" in (ended.json()["file"] if json_wanted else ended.err)
 
+    def test_a_list_of_terms_that_cannot_be_used_is_said_before_anything_is_loaded(
+        self, run: Run, new_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("medasr.packs.locate", lambda *_: None)
+        (tmp_path / "visit.wav").write_text("no audio")
+        ended = run("transcribe", tmp_path / "visit.wav", "--bias", tmp_path / "none.txt", "--config", new_home)
+        assert ended.code == 78
+        assert "none.txt" in ended.err
+
     def test_of_many_files_left_in_the_inbox_some_are_named_and_the_rest_counted(
         self, run: Run, filled: Filled, monkeypatch: pytest.MonkeyPatch
     ) -> None:
