@@ -23,7 +23,8 @@ _IMPORT_ROOT = Path(__file__).resolve().parents[2]
 
 #: OpenMP's threads wait by spinning unless told otherwise; on a machine that does anything else beside, two of them spinning for
 #: each other's core made a transcription take 85 s instead of 19.
-ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+#: oneDNN keeps a program of half a megabyte for every shape that it has met, a thousand of them unless told otherwise.
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256"}
 
 #: From so many bytes on memory goes back to the system as soon as it is free.
 _GIVEN_BACK_BYTES = 8 * 2**20

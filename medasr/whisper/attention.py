@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import torch
 
+#: Over up to so many keys, as many as a text has, fp32 is faster, and oneDNN, which keeps a program of half a megabyte for every shape that
+#: it has met, does not see each length that a text may have.
+_SHORT = 448
 #: Up to so many queries share a product with those of other rows; of more, as many as fit near the processor are answered at a time.
 _FEW, _MANY = 32, 125
-#: Products of few queries go over so many rows at a time: oneDNN keeps a program of half a megabyte for every shape that it has met.
+#: Products of few queries go over so many rows at a time: few shapes, again.
 _ROWS = 4
 
 
@@ -20,18 +23,22 @@ def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, cau
     sixth of its time for one query, and two thirds for as many as keys. What they round to bf16 in between is lost in what every linear
     layer rounds: encodings are as far from those in fp32 as with torch's own.
     """
-    if causal or query.dtype != torch.bfloat16 or query.device.type != "cpu":
+    if query.dtype != torch.bfloat16 or query.device.type != "cpu":
         return torch.nn.functional.scaled_dot_product_attention(query, keys, values, is_causal=causal, scale=1.0)
+    if causal or keys.shape[2] <= _SHORT:
+        exact = query.float(), keys.float(), values.float()
+        attended = torch.nn.functional.scaled_dot_product_attention(*exact, is_causal=causal, scale=1.0)
+        return attended.to(query.dtype)
     if query.shape[2] <= _FEW:
         rows = zip(*(torch.split(states, _ROWS) for states in (query, keys, values)), strict=True)
         return torch.cat([_gathered(*some) for some in rows])
     query, keys, values = query.contiguous(), keys.contiguous(), values.contiguous()  # else each product copies them
-    attended = torch.empty_like(query)
+    gathered = torch.empty_like(query)
     for row in range(len(query)):
         for first in range(0, query.shape[2], _MANY):
             asking = (slice(row, row + 1), slice(None), slice(first, first + _MANY))
-            attended[asking] = _gathered(query[asking], keys[row : row + 1], values[row : row + 1])
-    return attended
+            gathered[asking] = _gathered(query[asking], keys[row : row + 1], values[row : row + 1])
+    return gathered
 
 
 def _gathered(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

@@ -136,10 +136,8 @@ class _Layer:
         self._heads = int(layer.self_attn.num_heads)
         self._positions = positions
         self.asked = sound.keys[0][:0]  #: queries of sound, of the last tokens
-        # Few numbers, for which a CPU's products in bf16 are slower than in fp32.
-        kind = torch.float32 if sound.device.type == "cpu" else sound.type
         shape = (rows, self._heads, min(positions, _PLACES), sound.keys[0].shape[3])
-        self._text_keys, self._text_values = (torch.empty(shape, dtype=kind, device=sound.device) for _ in range(2))
+        self._text_keys, self._text_values = (sound.keys[0].new_empty(shape) for _ in range(2))
 
     def advance(self, hidden: torch.Tensor, position: int, heard: Sequence[_Heard]) -> torch.Tensor:
         layer = self._layer
@@ -166,9 +164,9 @@ class _Layer:
             )
         self._text_keys[:, :, position:end] = self._split(attention.k_proj(hidden))
         self._text_values[:, :, position:end] = self._split(attention.v_proj(hidden))
-        query = self._queries(attention, hidden).to(self._text_keys.dtype)
+        query = self._queries(attention, hidden)
         keys, values = self._text_keys[:, :, :end], self._text_values[:, :, :end]
-        return self._written(attention, attend(query, keys, values, causal=count > 1).to(hidden.dtype))
+        return self._written(attention, attend(query, keys, values, causal=count > 1))
 
     def _grown(self, kept: torch.Tensor, least: int) -> torch.Tensor:
         """With twice as many places for text, or as many as are needed, or as many as there are at most."""
