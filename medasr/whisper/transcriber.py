@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 #: How often what was passed over at the end of a window is decoded.
 _CONTINUATIONS = 2
+#: Windows of which a CPU follows several texts at a time.
+_SEARCHED_TOGETHER = 6
 #: Frames of 10 ms that a CPU encodes together.
 _FRAMES_TOGETHER = 3000
 #: So many batches are transcribed side by side at most, on a CPU: each needs memory of its own. What cores there are beyond help each of them.
@@ -270,10 +273,21 @@ class WhisperTranscriber:
         if not places or self._beams == 1:
             return decoded
         considered = list(decoded)
-        found = search(self._model.network, sound.only(places), self._tokens, self._beams)
+        found = self._searched(sound, places, [NO_BIAS] * len(places))
         for place, searched in zip(places, found, strict=True):
             considered[place] = likelier(decoded[place], searched, self._tokens)
         return considered
+
+    def _searched(self, sound: Sound, places: Sequence[int], biases: Sequence[TermBias]) -> list[DecodedWindow]:
+        """The likeliest of several texts of each of these windows; on a CPU not of too many at a time, for the memory."""
+        pieces = math.ceil(len(places) / _SEARCHED_TOGETHER) if sound.device.type == "cpu" else 1
+        together = math.ceil(len(places) / pieces)
+        found = []
+        for first in range(0, len(places), together):
+            some = slice(first, first + together)
+            heard = sound.only(places[some])
+            found += search(self._model.network, heard, self._tokens, self._beams, biases[some])
+        return found
 
     def _listen_for_terms(
         self, decoded: list[DecodedWindow], sound: Sound, biases: Sequence[TermBias]
@@ -284,7 +298,7 @@ class WhisperTranscriber:
             return decoded
         considered = list(decoded)
         listed = [biases[place] for place in places]
-        found = search(self._model.network, sound.only(places), self._tokens, self._beams, listed)
+        found = self._searched(sound, places, listed)
         for place, bias, searched in zip(places, listed, found, strict=True):
             considered[place] = preferred(decoded[place], searched, bias, self._tokens)
         return considered

@@ -26,7 +26,10 @@ from tests.support.speech import NON_SPEECH
 from tests.support.whisper import sample, tiny_english
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from medasr.types import Waveform
+    from medasr.whisper.biasing import TermBias
     from medasr.whisper.transcriber import Transcriber
 
 pytestmark = pytest.mark.whisper
@@ -146,9 +149,11 @@ def test_only_doubtful_windows_are_searched_and_a_likelier_text_is_taken(monkeyp
     assert len(set(doubtful)) == 2
     considered: list[int] = []
 
-    def counted(network: Any, sound: Sound, tokens: DecodingTokens, beams: int) -> list[DecodedWindow]:
+    def counted(
+        network: Any, sound: Sound, tokens: DecodingTokens, beams: int, biases: Sequence[TermBias]
+    ) -> list[DecodedWindow]:
         considered.append(len(sound))
-        return search(network, sound, tokens, beams)
+        return search(network, sound, tokens, beams, biases)
 
     monkeypatch.setattr("medasr.whisper.transcriber.search", counted)
     greedy = WhisperTranscriber(model, "en", beams=1).transcribe(windows)
