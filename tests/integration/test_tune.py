@@ -44,7 +44,7 @@ def test_what_is_open_is_measured_shown_and_stored(
     assert [one["setting"]["batch_size"] for one in told["outcomes"]] == [8, 2]  # two recordings fill no larger one
     assert all(one["seconds"] > 0 for one in told["outcomes"])
     assert [one["other_words"] for one in told["outcomes"]] == [0.0, 0.0]
-    assert "2 of 2: fp32 on cpu, batches of 16, 1 thread" in ran.stderr
+    assert "2 of 2: fp32 on cpu, batches of 2, 1 thread" in ran.stderr
     tuning = stored.read(config.paths.state)
     assert tuning is not None
     assert tuning.base_sha256 == locate(tiny_whisper.parent, tiny_whisper.name).weights_sha256
