@@ -185,7 +185,7 @@ class Model(Section):
         8,
         ge=1,
         le=256,
-        description="Windows decoded together; halved by itself when memory runs out. With 8 it is as `medasrd tune` found it fastest, any other number stays.",
+        description="Windows decoded together, by each of up to four CPU cores; halved by itself when memory runs out. With 8 it is as `medasrd tune` found it fastest, any other number stays.",
     )
     beams: int = Field(
         3, ge=1, le=16, description="Texts followed side by side where the first is doubtful; 1 looks at no other."
