@@ -1,8 +1,9 @@
 """Where the time goes, from the inbox to the outbox: for many short recordings, and for a consultation of ten minutes.
 
 The parts of the service run one after the other in this process (``one_process``) on one core, where the service has a batch in work on
-each, and their calls are wrapped here; the product holds no timers. Of the parts that multiply matrices, the operations are counted from the shapes that were computed, and held against the fastest
-product of large matrices on the same threads in the same precision: what is left to that is what better code could win at most.
+each, and their calls are wrapped here; the product holds no timers. Of the parts that multiply matrices, the operations are counted from the
+shapes that were computed, and held against the fastest product of large matrices on the same core in the same precision: what is left to
+that is what better code could win at most.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ Three sides take turns on the same recordings, with the same weights, batch size
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 import time
@@ -143,5 +144,6 @@ def _windows(recognizer: Recognizer, recording: Normalized) -> list[Waveform]:
 
 def _through_model(recognizer: Recognizer, windows: Sequence[Waveform], batch_size: int) -> None:
     batches = [windows[first : first + batch_size] for first in range(0, len(windows), batch_size)]
-    with ThreadPoolExecutor(recognizer.transcriber.lanes) as lanes:
-        list(lanes.map(recognizer.transcriber.transcribe, batches))
+    transcriber, numbers = recognizer.transcriber, itertools.count()
+    with ThreadPoolExecutor(transcriber.lanes, initializer=lambda: transcriber.enter_lane(next(numbers))) as lanes:
+        list(lanes.map(transcriber.transcribe, batches))

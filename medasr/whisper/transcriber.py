@@ -39,7 +39,7 @@ _CONTINUATIONS = 2
 _SEARCHED_TOGETHER = 6
 #: Frames of 10 ms that a CPU encodes together.
 _FRAMES_TOGETHER = 3000
-#: So many batches are transcribed side by side at most, on a CPU: each needs memory of its own. What cores there are beyond help each of them.
+#: So many batches are transcribed side by side at most, on a CPU: each needs memory of its own. Further cores are shared out among them.
 _MOST_LANES = 4
 
 
@@ -240,7 +240,7 @@ class WhisperTranscriber:
     def _decode(
         self, windows: Sequence[Waveform], biases: Sequence[TermBias]
     ) -> tuple[list[DecodedWindow], torch.Tensor]:
-        """What is written for each window, and what was heard."""
+        """What is written for each window, and the encoded windows ``[windows, time, width]``."""
         model = self._model
         seconds = self.context(max(len(window) for window in windows) / SAMPLE_RATE)
         with self._computing(len(windows)):
