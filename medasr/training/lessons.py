@@ -21,7 +21,9 @@ from medasr.whisper.context import encode
 from medasr.whisper.decoder import Sound
 from medasr.whisper.decoding import decode
 from medasr.whisper.features import log_mel
+from medasr.whisper.forcing import read_texts
 from medasr.whisper.manifest import write_durably
+from medasr.whisper.packing import pack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,8 +66,9 @@ def write_lessons(
 ) -> list[Lesson]:
     """Have the base transcribe recordings, each alone and several in a window; what it takes for cut off or silent is left out.
 
-    Given the base as it was loaded, without adapter.
+    Given the base as it was loaded, without adapter. Its weights are packed for inference on the way: it cannot be trained afterwards.
     """
+    pack(model.network)
     lessons: list[Lesson] = []
     ordered = _windows(examples)
     for first in range(0, len(ordered), _BATCH):
@@ -161,9 +164,7 @@ def _judge(
     inputs = torch.full((len(sequences), longest), notation.tokens.end, device=model.device)
     for row, sequence in enumerate(sequences):
         inputs[row, : len(sequence) - 1] = torch.tensor(sequence[:-1])
-    hidden = model.network.model.decoder(
-        input_ids=inputs, encoder_hidden_states=encoded, use_cache=False
-    ).last_hidden_state
+    hidden = read_texts(model.network, inputs, encoded)
     written = model.network.proj_out(hidden[:, notation.given - 1 :]).float()
     values, likely = written.softmax(dim=-1).topk(KEPT, dim=-1)
     return likely.to("cpu", torch.int32), (values / values.sum(dim=-1, keepdim=True)).cpu()

@@ -10,7 +10,9 @@ import torch
 
 from medasr.errors import TrainingError, TrainingFailure
 from medasr.training.batches import IGNORED, Batch
+from medasr.training.low_rank import spare_passes
 from medasr.whisper.context import encode
+from medasr.whisper.forcing import read_texts
 from medasr.whisper.model import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -50,8 +52,7 @@ def make_trainee(model: LoadedModel, recipe: TrainingRecipe, steps: int) -> Trai
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.data = parameter.data.float()
-    if model.compute_type is torch.bfloat16:
-        _spare_casts(adapted)
+    spare_passes(adapted)
     adapted.train()
     return Trainee(
         network=adapted.get_base_model(),
@@ -62,19 +63,6 @@ def make_trainee(model: LoadedModel, recipe: TrainingRecipe, steps: int) -> Trai
         steps=steps,
         average=[parameter.detach().clone() for parameter in trained],
     )
-
-
-def _spare_casts(adapted: Any) -> None:
-    """Let autocast choose the type in which an adapter computes.
-
-    PEFT brings what goes into an adapter to the type of its weights, fp32, which autocast takes back at once: the gradients are the
-    same to the bit, and without it a step takes an eighth less time.
-    """
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    for module in adapted.modules():
-        if isinstance(module, BaseTunerLayer):
-            module.cast_input_dtype_enabled = False
 
 
 def learn(trainee: Trainee, batch: Batch, recipe: TrainingRecipe) -> float:
@@ -148,9 +136,7 @@ def _loss(trainee: Trainee, part: Batch, whole: Batch, recipe: TrainingRecipe) -
     with torch.autocast(device.type, torch.bfloat16, enabled=trainee.compute_type is torch.bfloat16):
         with torch.set_grad_enabled(part.acoustic):
             encoded = encode(trainee.network, part.features.to(device, trainee.compute_type))
-        hidden = trainee.network.model.decoder(
-            input_ids=part.inputs.to(device), encoder_hidden_states=encoded, use_cache=False
-        ).last_hidden_state
+        hidden = read_texts(trainee.network, part.inputs.to(device), encoded)
         counted = part.targets != IGNORED
         logits = trainee.network.proj_out(hidden[counted.to(device)])
     losses = _token_losses(logits.float(), part, counted, recipe.teacher_share)
@@ -169,12 +155,11 @@ def _loss(trainee: Trainee, part: Batch, whole: Batch, recipe: TrainingRecipe) -
 def _token_losses(logits: torch.Tensor, part: Batch, counted: torch.Tensor, teacher_share: float) -> torch.Tensor:
     """Cross-entropy of each counted token; where the base was asked, partly with what it found likely."""
     targets = part.targets[counted].to(logits.device)
-    log_probabilities = logits.log_softmax(dim=-1)
-    written = -log_probabilities.gather(1, targets.unsqueeze(1)).squeeze(1)
     probabilities = part.probabilities[counted].to(logits.device)
     asked = probabilities.sum(dim=-1) > 0
-    if not bool(asked.any()):
-        return written
     likely = part.likely[counted].to(logits.device)
-    imitated = -(probabilities * log_probabilities.gather(1, likely)).sum(dim=-1)
+    # The logarithms of those that count, not of all: on a CPU it takes longer to write those than to compute them.
+    counting = logits.gather(1, torch.cat([targets.unsqueeze(1), likely], dim=1))
+    log_probabilities = counting - logits.logsumexp(dim=-1, keepdim=True)
+    written, imitated = -log_probabilities[:, 0], -(probabilities * log_probabilities[:, 1:]).sum(dim=-1)
     return torch.where(asked, (1 - teacher_share) * written + teacher_share * imitated, written)

@@ -172,7 +172,7 @@ class _Training:
         lessons: Sequence[Lesson] = ()
         if self._recipe.rehearsal_share and self._task.rehearsal:
             lessons, written = self._lessons(model, notation)
-            if written and _is_packed(model):
+            if written:
                 model = self._load()
         material = self._material(lessons)
         members = [self._member_recipe(member) for member in range(self._recipe.members)]
@@ -335,8 +335,3 @@ class _Training:
         if not math.isfinite(cost(progress.base, chosen.figures)):
             raise TrainingError("nothing on validation could be scored; use another split", TrainingFailure.NO_DATA)
         return chosen
-
-
-def _is_packed(model: LoadedModel) -> bool:
-    """Whether its weights were packed for inference, after which they train no more (bitsandbytes on a CPU)."""
-    return model.version.precision == "nf4" and model.device.type == "cpu"

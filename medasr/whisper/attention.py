@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 
 #: Over up to so many keys, as many as a text has, fp32 is faster, and oneDNN, which keeps a program of half a megabyte for every shape that
@@ -9,6 +12,8 @@ import torch
 _SHORT = 448
 #: Up to so many queries share a product with those of other rows; of more, as many as fit near the processor are answered at a time.
 _FEW, _MANY = 32, 125
+#: Products of queries with keys at a time, where gradients are asked.
+_PRODUCTS = 2_000_000
 #: Products of few queries go over so many rows at a time: few shapes, again.
 _ROWS = 4
 
@@ -25,6 +30,9 @@ def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, cau
     """
     if query.dtype != torch.bfloat16 or query.device.type != "cpu":
         return torch.nn.functional.scaled_dot_product_attention(query, keys, values, is_causal=causal, scale=1.0)
+    if torch.is_grad_enabled() and any(states.requires_grad for states in (query, keys, values)):
+        learned: torch.Tensor = _Learned.apply(query, keys, values, causal)  # type: ignore[no-untyped-call]
+        return learned
     if causal or keys.shape[2] <= _SHORT:
         exact = query.float(), keys.float(), values.float()
         attended = torch.nn.functional.scaled_dot_product_attention(*exact, is_causal=causal, scale=1.0)
@@ -39,6 +47,51 @@ def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, cau
             asking = (slice(row, row + 1), slice(None), slice(first, first + _MANY))
             gathered[asking] = _gathered(query[asking], keys[row : row + 1], values[row : row + 1])
     return gathered
+
+
+class _Learned(torch.autograd.Function):
+    """Attention of which gradients are asked: they compute the shares anew, as many heads at a time as fit near the processor."""
+
+    @staticmethod
+    def forward(ctx: Any, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, causal: bool) -> torch.Tensor:
+        query, keys, values = (states.contiguous() for states in (query, keys, values))
+        ctx.save_for_backward(query, keys, values)
+        ctx.causal = causal
+        attended = torch.empty_like(query)
+        for asking, asked, gathered, into in _together(query, keys, values, attended):
+            torch.bmm(_shares(asking, asked, causal=causal), gathered, out=into)
+        return attended
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+        saved = ctx.saved_tensors
+        learned = [torch.empty_like(states) for states in saved]
+        for query, keys, values, given, by_query, by_keys, by_values in _together(
+            *saved, gradient.contiguous(), *learned
+        ):
+            shares = _shares(query, keys, causal=ctx.causal)
+            torch.bmm(shares.transpose(1, 2), given, out=by_values)
+            by_shares = torch.bmm(given, values.transpose(1, 2))
+            by_scores = torch._softmax_backward_data(by_shares, shares, -1, shares.dtype)
+            torch.bmm(by_scores, keys, out=by_query)
+            torch.bmm(by_scores.transpose(1, 2), query, out=by_keys)
+        return *learned, None
+
+
+def _together(query: torch.Tensor, keys: torch.Tensor, *others: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
+    """States ``[rows, heads, n, head width]`` as ``[some, n, head width]``: so many heads at a time as their products find room for."""
+    flat = [states.flatten(0, 1) for states in (query, keys, *others)]
+    count = max(1, _PRODUCTS // (query.shape[2] * keys.shape[2]))
+    return zip(*(torch.split(states, count) for states in flat), strict=True)
+
+
+def _shares(query: torch.Tensor, keys: torch.Tensor, *, causal: bool) -> torch.Tensor:
+    """How much each query ``[some, n, head width]`` takes of what stands at each key: ``[some, n, time]``."""
+    products = torch.bmm(query, keys.transpose(1, 2))
+    if causal:
+        behind = torch.ones(products.shape[1:], dtype=torch.bool).triu(1)
+        products.masked_fill_(behind, -torch.inf)
+    return products.softmax(dim=-1)
 
 
 def _gathered(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

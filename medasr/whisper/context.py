@@ -38,13 +38,13 @@ def encode(network: Any, features: torch.Tensor) -> torch.Tensor:
     hidden = torch.nn.functional.gelu(encoder.conv2(hidden)).permute(0, 2, 1)
     hidden = hidden + encoder.embed_positions(torch.arange(frames // 2, device=hidden.device))
     for layer in encoder.layers:
-        hidden = layer(hidden, None) if torch.is_grad_enabled() else _encoded_by(layer, hidden)
+        hidden = _encoded_by(layer, hidden)
     encoded: torch.Tensor = encoder.layer_norm(hidden)
     return encoded
 
 
 def _encoded_by(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """What a layer of the encoder makes of hidden states ``[batch, time, width]`` in evaluation mode, over its modules as transformers does."""
+    """What a layer of the encoder makes of hidden states ``[batch, time, width]`` without dropout, over its modules as transformers does."""
     attention = layer.self_attn
     normalized = layer.self_attn_layer_norm(hidden)
     # As there the query is scaled before the product, not the product: in half precision that is not the same.

@@ -47,3 +47,23 @@ def test_a_query_looks_at_nothing_behind_it() -> None:
 
     torch.testing.assert_close(before[:, :, :3], after[:, :, :3])
     assert not torch.equal(before[:, :, 3], after[:, :, 3])
+
+
+@pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU emulates bf16, a hundred times slower")
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("count", [7, 900])
+def test_gradients_are_torchs_own_but_for_rounding(count: int, causal: bool) -> None:
+    exact = [states(2, count, seed).requires_grad_() for seed in range(3)]
+    halved = [one.detach().bfloat16().requires_grad_() for one in exact]
+    weights = states(2, count, 3)
+
+    torch.nn.functional.scaled_dot_product_attention(*exact, is_causal=causal, scale=1.0).mul(weights).sum().backward()
+    attended = attend(*halved, causal=causal)
+    attended.mul(weights.bfloat16()).sum().backward()
+
+    for one, ours in zip(exact, halved, strict=True):
+        assert one.grad is not None
+        assert ours.grad is not None
+        assert float((ours.grad.float() - one.grad).norm() / one.grad.norm()) < 0.03
+    # The heads did not all fit beside each other, or this would not show that pieces are put together again.
+    assert count < 900 or 4 * count * count > 2_000_000
