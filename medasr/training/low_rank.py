@@ -81,7 +81,7 @@ class _Product(torch.autograd.Function):
         return product.view(*states.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         rows, weight, down, up, low = ctx.saved_tensors
         given = gradient.flatten(0, -2)
         by_low = (given @ up).mul_(ctx.scaling)

@@ -63,7 +63,7 @@ class _Learned(torch.autograd.Function):
         return attended
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         saved = ctx.saved_tensors
         learned = [torch.empty_like(states) for states in saved]
         for query, keys, values, given, by_query, by_keys, by_values in _together(
