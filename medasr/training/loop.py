@@ -52,7 +52,8 @@ def make_trainee(model: LoadedModel, recipe: TrainingRecipe, steps: int) -> Trai
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.data = parameter.data.float()
-    spare_passes(adapted)
+    if model.compute_type is not torch.float16:
+        spare_passes(adapted)
     adapted.train()
     return Trainee(
         network=adapted.get_base_model(),

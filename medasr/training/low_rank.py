@@ -13,7 +13,10 @@ import torch
 
 
 def spare_passes(adapted: Any) -> None:
-    """Have the plain LoRA layers of a peft.PeftModel computed so; 4-bit ones and those with dropout are PEFT's as before."""
+    """Have the plain LoRA layers of a peft.PeftModel computed so; 4-bit ones and those with dropout are PEFT's as before.
+
+    It has to learn in fp32, or in bf16 under autocast: in fp16 what goes into an adapter must be brought to the type of its weights.
+    """
     from peft.tuners.lora.layer import Linear
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -42,6 +45,7 @@ class _LowRank:
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """Given ``[..., in]``, return ``[..., out]``."""
         base = self._base
+        states = states.to(base.weight.dtype)  # on a GPU autocast normalizes to fp32
         if not torch.is_grad_enabled():
             return torch.nn.functional.linear(states, self._merged_weight(), base.bias)
         product: torch.Tensor = _Product.apply(  # type: ignore[no-untyped-call]

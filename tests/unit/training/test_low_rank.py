@@ -89,3 +89,18 @@ def test_gradients_of_the_adapter_are_fp32(type_: torch.dtype) -> None:
     model(torch.randn(5, 12).to(type_)).float().sum().backward()
     gradients = [one.grad for one in model.parameters() if one.requires_grad]
     assert all(one is not None and one.dtype == torch.float32 for one in gradients)
+
+
+def test_states_in_fp32_are_brought_to_the_type_of_the_weights() -> None:
+    """As autocast leaves them behind a layer norm on a GPU."""
+    model = adapted().to(torch.bfloat16)
+    spare_passes(model)
+    states = torch.randn(5, 12, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        product = model(states)
+        with torch.no_grad():
+            assert model(states).dtype == torch.bfloat16
+    product.float().sum().backward()
+    assert product.dtype == torch.bfloat16
+    assert states.grad is not None
+    assert states.grad.dtype == torch.float32
