@@ -57,7 +57,7 @@ class TrainingRecipe:
     #: Strengths of the adapter among which validation chooses: below 1 it is mixed with the base, and above 1 an average is made as strong
     #: again as its members.
     interpolations: tuple[float, ...] = (1.3, 1.0, 0.7)
-    interpolation: float = 1.0  #: without validation
+    interpolation: float = 1.2  #: without validation
     patience: int = 2  #: epochs without a better one after which it ends
     seed: int = 0
 

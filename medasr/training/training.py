@@ -331,7 +331,7 @@ class _Training:
         progress = self._progress
         if progress.base is None or not progress.trials:
             return Trial(epoch=progress.epoch, interpolation=self._recipe.interpolation)
-        chosen = choose(progress.base, progress.trials, self._recipe.interpolation)
+        chosen = choose(progress.base, progress.trials)
         if not math.isfinite(cost(progress.base, chosen.figures)):
             raise TrainingError("nothing on validation could be scored; use another split", TrainingFailure.NO_DATA)
         return chosen

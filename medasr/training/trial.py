@@ -98,17 +98,15 @@ def measure(
     return _figures(*scored)
 
 
-def choose(base: Figures, trials: Sequence[Trial], interpolation: float = 1.0) -> Trial:
+def choose(base: Figures, trials: Sequence[Trial]) -> Trial:
     """The trial to take: the one with the lowest :func:`cost`, unless others are as good within the noise.
 
-    Of those the latest, and the one nearest to the interpolation given: a few hundred words of validation tell apart only what is far apart,
+    Of those the latest, and the one nearest to the adapter as it is: a few hundred words of validation tell apart only what is far apart,
     and what was learned to the end did best on speakers and phrases that were not validated either.
     """
     limit = min(cost(base, trial.figures) for trial in trials) + NOISE
     equals = [trial for trial in trials if cost(base, trial.figures) <= limit]
-    return min(
-        equals, key=lambda trial: (-trial.epoch, abs(trial.interpolation - interpolation), cost(base, trial.figures))
-    )
+    return min(equals, key=lambda trial: (-trial.epoch, abs(trial.interpolation - 1.0), cost(base, trial.figures)))
 
 
 def best_epoch(base: Figures, trials: Sequence[Trial]) -> int:
