@@ -304,7 +304,7 @@ class TestRehearsal:
         recipe = replace(RECIPE, shortest_context=30.0, batch_size=1, rehearsal_share=1.0, time_masks=0, mel_masks=0)
         drafts = [one for one in draw_epoch(Material(examples=examples, lessons=lessons), recipe, 0) if one[0].lesson]
         rehearsed = [make_batch(one, recipe, notation, np.random.default_rng(0)) for one in drafts]
-        trainee = make_trainee(model, recipe, steps=len(rehearsed))
+        trainee = make_trainee(load_model(tiny_english()), recipe, steps=len(rehearsed))
         losses = [learn(trainee, batch, recipe) for batch in rehearsed]
         assert max(losses) < 1.0
 
