@@ -57,9 +57,14 @@ class TrainingRecipe:
     #: Strengths of the adapter among which validation chooses: below 1 it is mixed with the base, and above 1 an average is made as strong
     #: again as its members.
     interpolations: tuple[float, ...] = (1.3, 1.0, 0.7)
-    interpolation: float = 1.2  #: without validation
+    interpolation: float = 1.2  #: without validation; of a single member 1 at most, only an average has lost strength
     patience: int = 2  #: epochs without a better one after which it ends
     seed: int = 0
+
+    @property
+    def unvalidated_interpolation(self) -> float:
+        """The strength of the adapter where nothing is left to choose it by."""
+        return self.interpolation if self.members > 1 else min(self.interpolation, 1.0)
 
 
 #: The notebook's: attention's query and value only, a tiny learning rate, full windows, nothing else.

@@ -330,7 +330,7 @@ class _Training:
     def _chosen(self) -> Trial:
         progress = self._progress
         if progress.base is None or not progress.trials:
-            return Trial(epoch=progress.epoch, interpolation=self._recipe.interpolation)
+            return Trial(epoch=progress.epoch, interpolation=self._recipe.unvalidated_interpolation)
         chosen = choose(progress.base, progress.trials)
         if not math.isfinite(cost(progress.base, chosen.figures)):
             raise TrainingError("nothing on validation could be scored; use another split", TrainingFailure.NO_DATA)
