@@ -49,6 +49,22 @@ def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, cau
     return gathered
 
 
+def written(attention: Any, asking: torch.Tensor, asked: torch.Tensor, *, causal: bool) -> torch.Tensor:
+    """What one of a network's attention layers writes.
+
+    Given the layer (transformers' ``WhisperAttention``), states that ask ``[rows, n, width]`` and states that are asked ``[rows, time, width]``,
+    return the shape of those that ask. ``causal`` as for :func:`attend`.
+    """
+    # As in transformers the query is scaled before the product, not the product: in half precision that is not the same.
+    query, keys, values = (
+        states.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
+        for states in (attention.q_proj(asking) * attention.scaling, attention.k_proj(asked), attention.v_proj(asked))
+    )
+    gathered = attend(query, keys, values, causal=causal).transpose(1, 2).flatten(2)
+    out: torch.Tensor = attention.out_proj(gathered)
+    return out
+
+
 class _Learned(torch.autograd.Function):
     """Attention of which gradients are asked: they compute the shares anew, as many heads at a time as fit near the processor."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from medasr.types import WINDOW_SECONDS
-from medasr.whisper.attention import attend
+from medasr.whisper.attention import written
 
 #: Windows are computed in lengths of so many seconds, so that a batch seldom waits for its longest.
 STEP_SECONDS = 5.0
@@ -45,16 +45,8 @@ def encode(network: Any, features: torch.Tensor) -> torch.Tensor:
 
 def _encoded_by(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
     """What a layer of the encoder makes of hidden states ``[batch, time, width]`` without dropout, over its modules as transformers does."""
-    attention = layer.self_attn
     normalized = layer.self_attn_layer_norm(hidden)
-    # As there the query is scaled before the product, not the product: in half precision that is not the same.
-    asking = attention.q_proj(normalized) * attention.scaling
-    query, keys, values = (
-        states.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
-        for states in (asking, attention.k_proj(normalized), attention.v_proj(normalized))
-    )
-    attended = attend(query, keys, values, causal=False).transpose(1, 2).flatten(2)
-    hidden = hidden + attention.out_proj(attended)
+    hidden = hidden + written(layer.self_attn, normalized, normalized, causal=False)
     hidden = hidden + layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(hidden))))
     if hidden.dtype == torch.float16:
         most = torch.finfo(torch.float16).max - 1000

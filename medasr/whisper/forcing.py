@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from medasr.whisper.attention import attend
+from medasr.whisper.attention import written
 
 
 def read_texts(network: Any, tokens: torch.Tensor, encoded: torch.Tensor) -> torch.Tensor:
@@ -22,20 +22,8 @@ def read_texts(network: Any, tokens: torch.Tensor, encoded: torch.Tensor) -> tor
     hidden = decoder.embed_tokens(tokens) + decoder.embed_positions(tokens)
     for layer in decoder.layers:
         text = layer.self_attn_layer_norm(hidden)
-        hidden = hidden + _attended(layer.self_attn, text, text, causal=True)
-        hidden = hidden + _attended(layer.encoder_attn, layer.encoder_attn_layer_norm(hidden), encoded, causal=False)
+        hidden = hidden + written(layer.self_attn, text, text, causal=True)
+        hidden = hidden + written(layer.encoder_attn, layer.encoder_attn_layer_norm(hidden), encoded, causal=False)
         hidden = hidden + layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(hidden))))
     states: torch.Tensor = decoder.layer_norm(hidden)
     return states
-
-
-def _attended(attention: Any, asking: torch.Tensor, asked: torch.Tensor, *, causal: bool) -> torch.Tensor:
-    """What an attention layer gathers for states ``[rows, n, width]`` from others ``[rows, time, width]``."""
-    # As in transformers the query is scaled before the product, not the product: in half precision that is not the same.
-    query, keys, values = (
-        states.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
-        for states in (attention.q_proj(asking) * attention.scaling, attention.k_proj(asked), attention.v_proj(asked))
-    )
-    gathered = attend(query, keys, values, causal=causal).transpose(1, 2).flatten(2)
-    out: torch.Tensor = attention.out_proj(gathered)
-    return out
