@@ -111,5 +111,5 @@ def _shares(query: torch.Tensor, keys: torch.Tensor, *, causal: bool) -> torch.T
 
 
 def _gathered(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    shares = torch.bmm(query.flatten(0, 1), keys.flatten(0, 1).transpose(1, 2)).softmax(dim=-1)
+    shares = _shares(query.flatten(0, 1), keys.flatten(0, 1), causal=False)
     return torch.bmm(shares, values.flatten(0, 1)).view(query.shape)
