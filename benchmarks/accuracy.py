@@ -1,8 +1,8 @@
 """What training brings on speakers and phrases that were not trained on: stock, our recipe and the notebook's, in one run.
 
 Leave-speakers-out folds over the medical recordings: each fold tests all recordings of some speakers, and trains on those of the others
-that share no phrase with them. Nothing of a fold chooses anything: all epochs are made, and the recipe's mixture with the base is
-taken. All models serve as they would: their own windows, the precision of this machine. Pooled over the folds each recording is
+that share no phrase with them. Nothing of a fold chooses anything: all epochs are made, and the adapter is taken as it
+is. All models serve as they would: their own windows, the precision of this machine. Pooled over the folds each recording is
 tested once. The speech unlike the training data and the joined recordings are tested in every fold. The notebook's recipe, which takes
 windows of 30 s and five epochs, is trained in one fold only, and held against stock on the same recordings.
 """

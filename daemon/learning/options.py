@@ -38,7 +38,7 @@ class Training(Section):
     precision: Literal["auto", "nf4", "bf16", "fp32"] = Field(
         "auto", description="Of the frozen weights; auto as model.precision: nf4 on CUDA, bf16 or fp32 on a CPU."
     )
-    epochs: int = Field(3, ge=1, le=50, description="How often everything is heard, at most.")
+    epochs: int = Field(2, ge=1, le=50, description="How often everything is heard, at most.")
     learning_rate: float = Field(5e-4, gt=0, le=0.01, description="The highest; it rises to it and falls to zero.")
     rank: int = Field(8, ge=1, le=128, description="Of each member's matrices; the adapter's is twice that.")
     members: int = Field(

@@ -17,7 +17,7 @@ class TrainingRecipe:
     precision: Literal["auto", "nf4", "bf16", "fp32"] = (
         "auto"  #: of the frozen base weights; the adapter's are always fp32
     )
-    epochs: int = 3
+    epochs: int = 2
     learning_rate: float = 5e-4
     warmup_share: float = 0.1  #: of all steps; then it falls linearly to zero
     weight_decay: float = 0.0
@@ -57,14 +57,8 @@ class TrainingRecipe:
     #: Strengths of the adapter among which validation chooses: below 1 it is mixed with the base, and above 1 an average is made as strong
     #: again as its members.
     interpolations: tuple[float, ...] = (1.3, 1.0, 0.7)
-    interpolation: float = 1.2  #: without validation; of a single member 1 at most, only an average has lost strength
     patience: int = 2  #: epochs without a better one after which it ends
     seed: int = 0
-
-    @property
-    def unvalidated_interpolation(self) -> float:
-        """The strength of the adapter where nothing is left to choose it by."""
-        return self.interpolation if self.members > 1 else min(self.interpolation, 1.0)
 
 
 #: The notebook's: attention's query and value only, a tiny learning rate, full windows, nothing else.
@@ -94,7 +88,6 @@ NOTEBOOK = TrainingRecipe(
     time_masks=0,
     mel_masks=0,
     interpolations=(1.0,),
-    interpolation=1.0,
     patience=5,
 )
 

@@ -69,7 +69,7 @@ class TrainingTask:
     examples: Sequence[Example]
     practice: Sequence[Example] = ()
     rehearsal: Sequence[Example] = ()
-    validation: Validation | None = None  #: None: all epochs are made, and the recipe's interpolation is taken
+    validation: Validation | None = None  #: None: all epochs are made, and the adapter is taken as it is
     find_terms: FindTerms = lambda _text: ()
     heard: Heard = field(default_factory=Heard)
     dataset: Mapping[str, Any] = field(default_factory=dict)  #: facts for the manifest
@@ -330,7 +330,7 @@ class _Training:
     def _chosen(self) -> Trial:
         progress = self._progress
         if progress.base is None or not progress.trials:
-            return Trial(epoch=progress.epoch, interpolation=self._recipe.unvalidated_interpolation)
+            return Trial(epoch=progress.epoch, interpolation=1.0)
         chosen = choose(progress.base, progress.trials)
         if not math.isfinite(cost(progress.base, chosen.figures)):
             raise TrainingError("nothing on validation could be scored; use another split", TrainingFailure.NO_DATA)

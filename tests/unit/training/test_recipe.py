@@ -27,11 +27,6 @@ def test_an_unknown_one_is_refused_with_the_known() -> None:
         recipe_named("miracle")
 
 
-@pytest.mark.parametrize(("members", "given", "taken"), [(4, 1.2, 1.2), (1, 1.2, 1.0), (1, 0.7, 0.7), (4, 0.7, 0.7)])
-def test_only_an_average_is_strengthened_where_nothing_validates_it(members: int, given: float, taken: float) -> None:
-    assert TrainingRecipe(members=members, interpolation=given).unvalidated_interpolation == taken
-
-
 def test_the_rate_rises_then_falls_to_nothing() -> None:
     recipe = TrainingRecipe(learning_rate=1.0, warmup_share=0.1)
     rates = [learning_rate(recipe, step, 100) for step in range(100)]
