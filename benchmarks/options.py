@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from medasr import packs
 from medasr.packs.installation import InstalledModel
@@ -13,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Weights are fetched once and kept; `make clean` removes them.
 CACHE = ROOT / ".cache"
 MODELS = CACHE / "models"
+
+_Size = TypeVar("_Size", int, float)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +30,8 @@ class Options:
     count: int | None = None  #: recordings to use; None for what the benchmark thinks right
     hour: bool = False  #: compare programs on an hour of speech as well
 
-    def pick(self, full: int, quick: int) -> int:
-        """A size or a number of repetitions."""
+    def pick(self, full: _Size, quick: _Size) -> _Size:
+        """A size, a length in seconds, or a number of repetitions."""
         return quick if self.quick else full
 
 
