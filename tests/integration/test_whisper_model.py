@@ -7,6 +7,8 @@ import hashlib
 import json
 import math
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -215,3 +217,9 @@ def test_a_damaged_tokenizer_is_refused(own_model: Path) -> None:
     (own_model / "tokenizer.json").write_text("{}")
     with pytest.raises(ModelError, match="tokenizer"):
         load_model(dataclasses.replace(tiny_english(), path=own_model))
+
+
+def test_nobody_is_advised_to_install_what_asks_a_hub() -> None:
+    program = "import medasr.whisper.model, peft, bitsandbytes"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "kernels" not in done.stderr
