@@ -13,7 +13,7 @@ from daemon.registry.naming import is_version_name
 from daemon.registry.serving import adapter_identity, model_name
 from medasr.errors import ConfigurationError, ModelError
 from medasr.gate import BASE, GENERAL, MEDICAL, SERVING
-from medasr.speech_sets import UNLIKE, path_of
+from medasr.speech_sets import LANGUAGE, UNLIKE, path_of
 from medasr.whisper.manifest import heard_of, read_heard
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def plan_contest(config: Config, name: str) -> Contest:
     plans = _sets(config, candidate)
     if GENERAL not in plans:
         notes.append(
-            "No general speech is configured (gate.general), so nobody knows whether other speech was forgotten."
+            f"There is no general speech in {config.model.language} (gate.general), so nobody knows whether other speech was forgotten."
         )
     heard, voices = plans[MEDICAL].heard, _voices(plans[MEDICAL])
     if config.evaluation.split == _BY_SPEAKER:
@@ -100,16 +100,22 @@ def _voices(plan: EvaluationPlan) -> frozenset[str]:
     return frozenset(one.id for one in plan.dataset if one.id in wanted and heard & heard_of([one]).speakers)
 
 
-def _sets(config: Config, candidate: str) -> dict[str, EvaluationPlan]:
-    options = config.evaluation
-    if not options.dataset:
+def require_test_set(config: Config) -> None:
+    """Raise ConfigurationError where the gate has no medical speech to measure on."""
+    if not config.evaluation.dataset:
         raise ConfigurationError(
             "the gate has nothing to measure on; set evaluation.dataset, whose test part a new version must not have learned from"
         )
+
+
+def _sets(config: Config, candidate: str) -> dict[str, EvaluationPlan]:
+    options = config.evaluation
+    require_test_set(config)
     request = EvaluationRequest(dataset=options.dataset, split=options.split, model=candidate)
     plans = {MEDICAL: plan_evaluation(config, request)}
-    if source := config.gate.general:
-        embedded = source == EMBEDDED_SPEECH
+    source = config.gate.general
+    embedded = source == EMBEDDED_SPEECH
+    if source and (not embedded or config.model.language == LANGUAGE):
         request = EvaluationRequest(
             dataset=str(path_of(UNLIKE)) if embedded else source,
             split="all",

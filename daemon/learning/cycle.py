@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon import home
 from daemon.crashpoint import crash_point
+from daemon.gate.contest import require_test_set
 from daemon.gate.gate import run_gate
 from daemon.learning.courtesy import make_room
 from daemon.learning.loading import require_loadable
@@ -87,8 +88,9 @@ def learn(
 
     ``slot``: when the schedule said to, for a scheduled run. ``any_time``: whether the window of hours is ignored. A scheduled run
     waits for another process that trains here, since its slot comes once; one by hand raises AlreadyRunning. Raise Stopped when the
-    observer wants no more.
+    observer wants no more, ConfigurationError when the gate would have nothing to measure on.
     """
+    require_test_set(config)
     observer = observer or Observer()
     home.prepare(config)
     trainings = config.paths.trainings

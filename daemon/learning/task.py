@@ -15,7 +15,7 @@ from medasr.errors import ConfigurationError, TrainingError, TrainingFailure
 from medasr.lexicon import find, load_lexicon
 from medasr.packs import locate
 from medasr.speech import SpeechOptions
-from medasr.speech_sets import PRACTICE, REHEARSAL, path_of
+from medasr.speech_sets import LANGUAGE, PRACTICE, REHEARSAL, path_of
 from medasr.text.normalizers import text_normalizer
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ Progress = Callable[[str, int, int], None]
 #: Of the speech to be rehearsed, every so many is held back to see whether general speech is forgotten.
 _HELD_BACK_EVERY = 6
 SAMPLES = "samples"
-#: Of the speech that comes with medasr.
-_LANGUAGE = "en"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +74,11 @@ def training_key(config: Config, request: TrainingRequest, dataset: Dataset) -> 
 
     base = locate(config.paths.models, config.model.base)
     reviewed, _ = _reviewed(config, lambda _what, _done, _total: None)
+    tested = _tested(config, request)
     parts: list[Any] = [
         base.weights_sha256,
         dataset.sha256,
+        [tested.sha256, config.evaluation.split] if tested else [],
         reviewed.sha256 if reviewed else "",
         [load_set(config, name).sha256 for name in (PRACTICE, REHEARSAL)],
         request.split,
@@ -109,7 +109,7 @@ def prepare_task(
     Raise TrainingError when the split leaks, or there is too little to learn from or to say; DatasetError and ModelError when data
     or base cannot be read.
     """
-    from medasr.training.gathering import Need, gather, require_enough, without_tested
+    from medasr.training.gathering import Need, apart_from, gather, require_enough, without_tested
     from medasr.training.training import TrainingTask
     from medasr.whisper.manifest import heard_of
     from medasr.whisper.model import ModelOptions
@@ -123,6 +123,8 @@ def prepare_task(
         workers=len(os.sched_getaffinity(0)),
         progress=lambda done, of: progress("measuring the recordings", done, of or 0),
     )
+    if tested := _tested(config, request):
+        gathered = apart_from(gathered, tested, config.evaluation.split)
     reviewed, utterances = _reviewed(config, progress)
     further = without_tested(utterances, gathered)
     need = Need(utterances=config.training.min_utterances, terms=config.training.min_terms)
@@ -192,7 +194,7 @@ class _Bench:
 
     def embedded(self, name: str) -> list[Example]:
         """A set of speech that comes with medasr; it is in English, so it serves no other language."""
-        if self.config.model.language != _LANGUAGE:
+        if self.config.model.language != LANGUAGE:
             return []
         dataset = load_set(self.config, name)
         return self.examples(dataset, list(dataset), name)
@@ -202,7 +204,7 @@ def _practice(config: Config, request: TrainingRequest, gathered: Gathered) -> t
     """Invented sentences to practise; none that is validated or tested."""
     from medasr.training.gathering import without_tested
 
-    if not request.recipe.practice_share or config.model.language != _LANGUAGE:
+    if not request.recipe.practice_share or config.model.language != LANGUAGE:
         return ()
     return without_tested(list(load_set(config, PRACTICE)), gathered)
 
@@ -210,6 +212,16 @@ def _practice(config: Config, request: TrainingRequest, gathered: Gathered) -> t
 def load_set(config: Config, name: str) -> Dataset:
     """A set of speech that comes with medasr."""
     return load_dataset(str(path_of(name)), cache=config.paths.datasets)
+
+
+def _tested(config: Config, request: TrainingRequest) -> Dataset | None:
+    """What the gate measures on, where that is another dataset than what is learned from."""
+    from medasr.training.gathering import ALL
+
+    source = config.evaluation.dataset
+    if not source or source == request.dataset or request.split == ALL:
+        return None
+    return load_dataset(source, cache=config.paths.datasets)
 
 
 def _reviewed(config: Config, progress: Progress) -> tuple[Dataset | None, list[Utterance]]:

@@ -1,4 +1,4 @@
-"""The adapters that come with the program: one folder for each base that has one."""
+"""The adapters that come with the program: one folder for each base that has one, all of them tuned for English."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from pathlib import Path
 
 import medasr
 from daemon.registry.naming import is_folder_name
+from medasr.speech_sets import LANGUAGE
 
 #: Where they lie in the package; absent in one that ships none.
 EMBEDDED = Path(medasr.__file__).parent / "data" / "adapters"
 
 
-def embedded_adapter(base_id: str, folder: Path = EMBEDDED) -> Path | None:
-    """The embedded adapter for a base; None where there is none."""
+def embedded_adapter(base_id: str, language: str, folder: Path = EMBEDDED) -> Path | None:
+    """The embedded adapter for a base that transcribes a language (ISO 639-1); None where there is none."""
     found = folder / base_id
-    return found if is_folder_name(base_id) and (found / "medasr.json").is_file() else None
+    if language != LANGUAGE or not is_folder_name(base_id):
+        return None
+    return found if (found / "medasr.json").is_file() else None

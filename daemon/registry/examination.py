@@ -60,7 +60,7 @@ def _mention_embedded(base_id: str, model: Model, folder: Path, *, known: bool) 
     """A program that comes with another adapter replaces nothing by itself: whoever runs it decides."""
     from medasr.whisper.manifest import read_manifest
 
-    source = embedded_adapter(base_id, folder)
+    source = embedded_adapter(base_id, model.language, folder)
     if source is None or not known:
         return
     name = version_name(base_id, read_manifest(source).adapter_sha256)

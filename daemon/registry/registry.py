@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 #: Why a version was promoted, in the audit trail.
 BY_GATE, FORCED, EMBEDDED, ROLLBACK = "GATE", "FORCED", "EMBEDDED", "ROLLBACK"
-#: Why what served before serves again: the weights of the version could not be loaded, or belong to another base.
-LOAD_FAILED, WRONG_BASE = "LOAD_FAILED", "WRONG_BASE"
+#: Why what served before serves again: the weights of the version could not be loaded, belong to another base, or know another language.
+LOAD_FAILED, WRONG_BASE, WRONG_LANGUAGE = "LOAD_FAILED", "WRONG_BASE", "WRONG_LANGUAGE"
 
 _REASON_LENGTH = 500
 

@@ -158,7 +158,7 @@ def _embedded(config: Config, base_id: str, folder: Path) -> Path | None:
     """The embedded adapter of a base, unless the base that is installed here is another one of that name."""
     from medasr.packs import installed
 
-    adapter = embedded_adapter(base_id, folder)
+    adapter = embedded_adapter(base_id, config.model.language, folder)
     if adapter is None:
         return None
     base_sha256 = json.loads((adapter / "medasr.json").read_bytes())["base_sha256"]

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 
 from daemon.registry import shelf
 from daemon.registry.embedded import EMBEDDED, embedded_adapter
-from daemon.registry.naming import SERVING, version_folder
-from daemon.registry.registry import WRONG_BASE
+from daemon.registry.naming import SERVING, version_folder, version_name
+from daemon.registry.registry import WRONG_BASE, WRONG_LANGUAGE
 from daemon.store import models
 from medasr.errors import FatalError
 from medasr.packs import installed
+from medasr.speech_sets import LANGUAGE
 from medasr.whisper.manifest import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from daemon.registry.registry import Registry
+    from daemon.store.schema import AdapterRow
     from medasr.packs import InstalledModel
 
 logger = logging.getLogger(__name__)
@@ -27,18 +29,18 @@ logger = logging.getLogger(__name__)
 def settle(registry: Registry, *, actor: str = "daemon", embedded: Path = EMBEDDED) -> str | None:
     """Install the embedded adapter of the base and let it serve, unless something was promoted or rolled back for it before.
 
-    Return its name; None when nothing was done: there is none, something serves, or the base installed here has other weights than it
-    was trained on. If it serves already and the base turns out to be such a one, the stock weights serve instead.
+    Return its name; None when nothing was done: there is none for the language, something serves, or the base installed here has other
+    weights than it was trained on. If it serves already, and the base turns out to be such a one or the language was changed, the stock
+    weights serve instead; and if its files are gone (a backup without them was restored), they are put there again.
     """
     config, base_id = registry.config, registry.base_id
     here = next((base for base in installed(config.paths.models) if base.name == base_id), None)
     with registry.store.read() as session:
         aliases = models.aliases(session, base_id)
     serving = aliases.get(SERVING)
-    if serving and serving.origin == "embedded" and here and here.weights_sha256 != serving.base_sha256:
-        registry.activate(None, actor=actor, reason=WRONG_BASE)
-        logger.warning("the embedded version belongs to other weights of the base", extra={"version": serving.name})
-    source = embedded_adapter(base_id, embedded)
+    if serving and serving.origin == "embedded":
+        _keep(registry, serving, here, actor=actor, embedded=embedded)
+    source = embedded_adapter(base_id, config.model.language, embedded)
     if SERVING in aliases or source is None:
         return None
     if here and here.weights_sha256 != read_manifest(source).base_sha256:
@@ -49,6 +51,26 @@ def settle(registry: Registry, *, actor: str = "daemon", embedded: Path = EMBEDD
     registry.activate(placed.name, actor=actor)
     logger.info("the embedded version serves", extra={"version": placed.name})
     return placed.name
+
+
+def _keep(registry: Registry, serving: AdapterRow, here: InstalledModel | None, *, actor: str, embedded: Path) -> None:
+    """The embedded version goes on serving only what it was tuned for, and with all its files."""
+    config = registry.config
+    if here and here.weights_sha256 != serving.base_sha256:
+        registry.activate(None, actor=actor, reason=WRONG_BASE)
+        logger.warning("the embedded version belongs to other weights of the base", extra={"version": serving.name})
+        return
+    if config.model.language != LANGUAGE:
+        registry.activate(None, actor=actor, reason=WRONG_LANGUAGE)
+        logger.warning("the embedded version was tuned for another language", extra={"version": serving.name})
+        return
+    source = embedded_adapter(serving.base_id, LANGUAGE, embedded)
+    if source is None or version_folder(config.paths.adapters, serving.name).exists():
+        return
+    if version_name(serving.base_id, read_manifest(source).adapter_sha256) == serving.name:
+        with shelf.locked(config.paths.adapters):
+            shelf.place_unchecked(config.paths.adapters, source, serving.base_id)
+        logger.warning("the files of the embedded version were gone, and are back", extra={"version": serving.name})
 
 
 def recover(registry: Registry, bases: Sequence[InstalledModel] | None = None) -> None:

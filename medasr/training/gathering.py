@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from medasr.dataset.utterance import Dataset, Exclusion, Utterance
@@ -40,6 +40,7 @@ class Gathered:
     train: tuple[Utterance, ...]
     validate: tuple[Utterance, ...]
     dropped: tuple[Exclusion, ...]  #: not fit, with reasons
+    tested_elsewhere: int = 0  #: left out, since the gate tests them in another dataset
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -53,6 +54,7 @@ class Gathered:
             "validation": len(self.validate),
             "speakers": len({one.speaker for one in self.train} - {None}),
             "dropped": dict(Counter(str(one.reason) for one in self.dropped)),
+            "tested_elsewhere": self.tested_elsewhere,
         }
 
 
@@ -120,9 +122,32 @@ def without_tested(utterances: Sequence[Utterance], gathered: Gathered) -> tuple
     if gathered.split.name == ALL:
         held_back = ()
     kept = [one for one in gathered.dataset if one.id in held_back]
+    return _without(utterances, kept, new_speakers=gathered.split.name == _NEW_SPEAKERS)
+
+
+def apart_from(gathered: Gathered, tested: Dataset, split_name: str) -> Gathered:
+    """The same, without what shares recording or phrase with the test part of another dataset, which the gate measures on.
+
+    Where its split promises new speakers, nor a speaker. Raise TrainingError when it has no test part.
+    """
+    try:
+        ids = set(split_utterances(tested, split_name).part("test"))
+    except DatasetError as error:
+        raise TrainingError(str(error), TrainingFailure.NO_DATA) from error
+    kept = [one for one in tested if one.id in ids]
+    train, validate = (
+        _without(part, kept, new_speakers=split_name == _NEW_SPEAKERS) for part in (gathered.train, gathered.validate)
+    )
+    left_out = len(gathered.train) + len(gathered.validate) - len(train) - len(validate)
+    return replace(gathered, train=train, validate=validate, tested_elsewhere=left_out)
+
+
+def _without(
+    utterances: Sequence[Utterance], kept: Sequence[Utterance], *, new_speakers: bool
+) -> tuple[Utterance, ...]:
     recordings = {one.audio_sha256 for one in kept}
     phrases = {phrase_key(one.reference) for one in kept}
-    speakers = {one.speaker for one in kept} - {None} if gathered.split.name == _NEW_SPEAKERS else set()
+    speakers = {one.speaker for one in kept} - {None} if new_speakers else set()
     return tuple(
         one
         for one in utterances

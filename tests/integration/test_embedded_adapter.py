@@ -28,7 +28,7 @@ class TestFiles:
         manifest = verify_adapter(folder)
         assert manifest.base_id == folder.name
         assert manifest.audio_context == "variable"
-        assert embedded_adapter(folder.name) == folder
+        assert embedded_adapter(folder.name, "en") == folder
 
     def test_they_are_small(self, folder: Path) -> None:
         assert (folder / WEIGHTS_FILE).stat().st_size <= 5_000_000

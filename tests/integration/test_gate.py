@@ -21,6 +21,7 @@ from daemon.control import ControlServer
 from daemon.engine.protocol import EngineOptions
 from daemon.evaluation.plan import EvaluationRequest, plan_evaluation, plan_for
 from daemon.gate import filing
+from daemon.gate.contest import plan_contest
 from daemon.gate.gate import run_gate
 from daemon.registry import shelf
 from daemon.registry.desk import alone
@@ -279,6 +280,15 @@ class TestHeard:
             labels = {one.model_label for one in evaluations.summaries(session)}
         store.close()
         assert labels == {"serving", "base", better[0]}
+
+    def test_speech_in_english_says_nothing_about_another_language(
+        self, config: Config, better: tuple[str, str]
+    ) -> None:
+        german = config.model.model_copy(update={"language": "de"})
+        embedded = config.gate.model_copy(update={"general": "embedded"})
+        contest = plan_contest(config.model_copy(update={"model": german, "gate": embedded}), better[0])
+        assert {pairing.set for pairing in contest.pairings} == {"medical"}
+        assert "no general speech in de" in contest.notes[0]
 
     def test_an_evaluation_by_hand_says_it_too(self, config: Config, version: Callable[..., tuple[str, str]]) -> None:
         name, _ = version("learned", wrong(0.0), heard=["m03"])

@@ -498,6 +498,15 @@ class TestCommand:
         assert isinstance(refusal.exception, FatalError)
         assert "evaluation.dataset" in str(refusal.exception)
 
+    def test_without_one_for_the_gate_nothing_is_trained(
+        self, bench: Bench, manifest: Path, now: Callable[..., Result]
+    ) -> None:
+        bench.config = write_config(bench.home, training={"dataset": str(manifest)})
+        refusal = now(bench.better())
+        assert isinstance(refusal.exception, FatalError)
+        assert "the gate has nothing to measure on" in str(refusal.exception)
+        assert not list(bench.config.paths.trainings.glob("*"))
+
 
 def kill(*_: object, **__: object) -> None:
     """A gate in which the process is killed."""

@@ -516,6 +516,41 @@ class TestTheEmbeddedAdapter:
         assert served(config) == "whisper-tiny.en"
         assert trail(registry.store)[-1][2]["reason"] == "WRONG_BASE"
 
+    def test_it_is_tuned_for_english_and_serves_no_other_language(
+        self, registry: Registry, config: Config, embedded: Path
+    ) -> None:
+        german = config.model_copy(update={"model": config.model.model_copy(update={"language": "de"})})
+        assert settling.settle(replace(registry, config=german), embedded=embedded) is None
+        assert (aliases(registry), resolve(german, embedded=embedded).adapter) == ({}, "")
+
+    def test_it_gives_way_at_the_next_start_when_the_language_was_changed(
+        self, registry: Registry, config: Config, embedded: Path
+    ) -> None:
+        name = settling.settle(registry, embedded=embedded)
+        german = config.model_copy(update={"model": config.model.model_copy(update={"language": "de"})})
+        settling.settle(replace(registry, config=german), embedded=embedded)
+        assert aliases(registry) == {"serving": None, "previous": name}
+        assert trail(registry.store)[-1][2]["reason"] == "WRONG_LANGUAGE"
+
+    def test_its_files_come_back_where_a_backup_without_them_was_restored(
+        self, registry: Registry, config: Config, embedded: Path
+    ) -> None:
+        name = settling.settle(registry, embedded=embedded)
+        shutil.rmtree(config.paths.adapters)
+        settling.settle(registry, embedded=embedded)
+        assert served(config) == name
+        assert len(trail(registry.store)) == 2  # installed and promoted once
+
+    def test_files_of_it_that_were_altered_do_not_come_back(
+        self, registry: Registry, config: Config, embedded: Path
+    ) -> None:
+        name = settling.settle(registry, embedded=embedded)
+        assert name is not None
+        (config.paths.adapters / name / "medasr.json").write_text("{}")
+        settling.settle(registry, embedded=embedded)
+        with pytest.raises(ModelError, match="missing or were altered"):
+            resolve(config)
+
     def test_without_one_nothing_happens(self, registry: Registry, tmp_path: Path) -> None:
         assert settling.settle(registry, embedded=tmp_path / "none") is None
         assert aliases(registry) == {}

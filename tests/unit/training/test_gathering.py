@@ -10,7 +10,7 @@ from medasr.dataset.utterance import Utterance
 from medasr.errors import TrainingError, TrainingFailure
 from medasr.lexicon import load_lexicon
 from medasr.splits import Split, find_leaks, split_utterances
-from medasr.training.gathering import Gathered, Need, require_enough, require_no_leak, without_tested
+from medasr.training.gathering import Gathered, Need, apart_from, require_enough, require_no_leak, without_tested
 
 
 def said(number: int, text: str, speaker: str = "one", part: str | None = None) -> Utterance:
@@ -48,6 +48,26 @@ class TestLeaks:
         gathered = Gathered(dataset=dataset, split=split, train=(dataset[0],), validate=(), dropped=())  # type: ignore[arg-type]
         reviewed = [said(8, "Something new.", "two"), said(9, "Something else.", "three")]
         assert [one.id for one in without_tested(reviewed, gathered)] == ["9"]
+
+    def test_what_the_gate_tests_in_another_dataset_is_not_learned(self) -> None:
+        dataset = [said(number, text) for number, text in enumerate(("My knee hurts.", "I cough.", "I feel sick."), 1)]
+        parts = {"train": ("1", "2"), "validate": ("3",), "test": ()}
+        split = Split(name="published", parts=parts, unused=(), leaks=find_leaks(dataset, parts))
+        gathered = Gathered(
+            dataset=dataset,  # type: ignore[arg-type]
+            split=split,
+            train=tuple(dataset[:2]),
+            validate=(dataset[2],),
+            dropped=(),
+        )
+        tested = [
+            said(1, "Anything.", part="test"),
+            said(8, "i feel sick", part="test"),
+            said(9, "I cough.", part="train"),
+        ]
+        apart = apart_from(gathered, tested, "published")  # type: ignore[arg-type]
+        assert [one.id for one in apart.train] == ["2"]
+        assert (apart.validate, apart.tested_elsewhere) == ((), 2)
 
 
 class TestEnough:
