@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from medasr.whisper.decoder import CachedDecoder, Sound
-from medasr.whisper.packing import PackedLinear
+from medasr.whisper.packing import HalfLinear, PackedLinear
 
 #: Rows and columns of square matrices; which of them are fastest is the machine's.
 _SIZES = (1024, 2048, 4096)
@@ -100,7 +100,7 @@ def counting(note: Callable[[float, float], None]) -> type[CachedDecoder]:
 
 def _weight_bytes(module: torch.nn.Module) -> int:
     """Of a module's own weights, without its parts'."""
-    packed = module.nbytes if isinstance(module, PackedLinear) else 0
+    packed = module.nbytes if isinstance(module, PackedLinear | HalfLinear) else 0
     return packed + sum(weights.nbytes for weights in module.parameters(recurse=False))
 
 

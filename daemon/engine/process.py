@@ -24,7 +24,12 @@ _IMPORT_ROOT = Path(__file__).resolve().parents[2]
 #: OpenMP's threads wait by spinning unless told otherwise; on a machine that does anything else beside, two of them spinning for
 #: each other's core made a transcription take 85 s instead of 19.
 #: oneDNN keeps a program of half a megabyte for every shape that it has met, a thousand of them unless told otherwise.
-ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256"}
+#: What numpy multiplies belongs to a batch, and each of the batches that are decoded side by side has a core already.
+ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 
 #: From so many bytes on memory goes back to the system as soon as it is free.
 _GIVEN_BACK_BYTES = 8 * 2**20

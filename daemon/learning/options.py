@@ -79,7 +79,11 @@ class Learning(Section):
     hours: Annotated[str, AfterValidator(_is_window)] = Field(
         "", description='When it may work, local time, e.g. "22:00-06:00"; empty for any time.'
     )
-    keep_candidates: int = Field(5, ge=0, description="So many versions that were trained here and that no alias names keep their files, the newest.")
+    keep_candidates: int = Field(
+        5,
+        ge=0,
+        description="So many versions that were trained here and that no alias names keep their files, the newest.",
+    )
 
     def is_open(self, now: time) -> bool:
         """Whether a local time lies within the window of hours, which may pass midnight."""

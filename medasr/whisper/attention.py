@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 #: Over up to so many keys, as many as a text has, fp32 is faster, and oneDNN, which keeps a program of half a megabyte for every shape that
@@ -16,6 +17,8 @@ _FEW, _MANY = 32, 125
 _PRODUCTS = 2_000_000
 #: Products of few queries go over so many rows at a time: few shapes, again.
 _ROWS = 4
+#: Up to so many queries in fp32 are answered one by one.
+_ONE_BY_ONE = 8
 
 
 def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, causal: bool) -> torch.Tensor:
@@ -28,6 +31,8 @@ def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, cau
     sixth of its time for one query, and two thirds for as many as keys. What they round to bf16 in between is lost in what every linear
     layer rounds: encodings are as far from those in fp32 as with torch's own.
     """
+    if query.shape[2] <= _ONE_BY_ONE and not causal and _lie_by_feature(keys, values):
+        return _one_by_one(query, keys, values)
     if query.dtype != torch.bfloat16 or query.device.type != "cpu":
         return torch.nn.functional.scaled_dot_product_attention(query, keys, values, is_causal=causal, scale=1.0)
     if torch.is_grad_enabled() and any(states.requires_grad for states in (query, keys, values)):
@@ -47,6 +52,18 @@ def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, cau
             asking = (slice(row, row + 1), slice(None), slice(first, first + _MANY))
             gathered[asking] = _gathered(query[asking], keys[row : row + 1], values[row : row + 1])
     return gathered
+
+
+def room_for(states: torch.Tensor, rows: int, heads: int, time: int) -> torch.Tensor:
+    """Room for the keys or the values of so many rows, ``[rows, heads, time, head width]``, of the type and on the device of states.
+
+    In fp32 on a CPU the numbers of a feature lie side by side, time after time: what one query asks is then read as fast as memory gives
+    it (:func:`_one_by_one`).
+    """
+    width = states.shape[-1] // heads
+    if states.device.type == "cpu" and states.dtype == torch.float32:
+        return states.new_empty((rows, heads, width, time)).transpose(2, 3)
+    return states.new_empty((rows, heads, time, width))
 
 
 def written(attention: Any, asking: torch.Tensor, asked: torch.Tensor, *, causal: bool) -> torch.Tensor:
@@ -108,6 +125,29 @@ def _shares(query: torch.Tensor, keys: torch.Tensor, *, causal: bool) -> torch.T
         behind = torch.ones(products.shape[1:], dtype=torch.bool).triu(1)
         products.masked_fill_(behind, -torch.inf)
     return products.softmax(dim=-1)
+
+
+def _lie_by_feature(keys: torch.Tensor, values: torch.Tensor) -> bool:
+    return all(
+        states.device.type == "cpu"
+        and states.dtype == torch.float32
+        and states.stride(2) == 1
+        and not states.requires_grad
+        for states in (keys, values)
+    )
+
+
+def _one_by_one(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Attention of few queries, each a product of a matrix with a vector.
+
+    By numpy, whose OpenBLAS reads the matrix as fast as memory gives it; torch's MKL takes twice as long on an AMD processor with AVX2, in
+    the one layout as in the other. Several queries of a row find it near the processor from the second on.
+    """
+    asking = query.unsqueeze(3).numpy()  # [rows, heads, n, 1, head width]
+    by_key = np.matmul(asking, keys.transpose(2, 3).unsqueeze(2).numpy())
+    shares = torch.from_numpy(by_key).softmax(dim=-1).numpy()
+    gathered = np.matmul(values.transpose(2, 3).unsqueeze(2).numpy(), shares.swapaxes(3, 4))
+    return torch.from_numpy(gathered).squeeze(4)
 
 
 def _gathered(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from medasr.whisper.attention import attend
+from medasr.whisper.attention import attend, room_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,10 +199,14 @@ class _Layer:
 
 def _by_heads(projection: Any, encoded: torch.Tensor, heads: int) -> torch.Tensor:
     """What a projection makes of each window, ``[windows, heads, time, head width]``."""
-    windows, time, width = encoded.shape
-    made = encoded.new_empty((windows, heads, time, width // heads))
+    windows, time, _width = encoded.shape
+    made = room_for(encoded, windows, heads, time)
     together = 1 if encoded.device.type == "cpu" else windows  # few shapes: see attention.py
     for first in range(0, windows, together):
         some = slice(first, first + together)
-        made[some] = projection(encoded[some]).unflatten(2, (heads, -1)).transpose(1, 2)
+        product = projection(encoded[some])
+        if made.stride(2) == 1:  # a whole matrix to be transposed, which torch does in blocks
+            made[first].transpose(1, 2).flatten(0, 1).copy_(product[0].t())
+        else:
+            made[some] = product.unflatten(2, (heads, -1)).transpose(1, 2)
     return made

@@ -39,11 +39,11 @@ def tokens_of(whisper: Any) -> DecodingTokens:
     return decoding_tokens(whisper.generation_config, "en", whisper.config.max_target_positions)
 
 
-def assert_same(ours: Sequence[DecodedWindow], theirs: Sequence[DecodedWindow]) -> None:
+def assert_same(ours: Sequence[DecodedWindow], theirs: Sequence[DecodedWindow], within: float = 1e-3) -> None:
     assert [window.tokens for window in ours] == [window.tokens for window in theirs]
     for window, other in zip(ours, theirs, strict=True):
-        assert window.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-3)
-        assert window.end_log_probability == pytest.approx(other.end_log_probability, abs=1e-3)
+        assert window.log_probabilities == pytest.approx(other.log_probabilities, abs=within)
+        assert window.end_log_probability == pytest.approx(other.end_log_probability, abs=within)
 
 
 @pytest.mark.parametrize("seconds", [30.0, 15.0])
@@ -55,7 +55,8 @@ def test_whatever_the_weights_the_text_is_that_of_generate(kind: str, seconds: f
         ours = decode(whisper, Sound(whisper, encode(whisper, features)), tokens)
         assert_same(ours, generated(whisper, features, tokens))
         pack(whisper)
-        assert_same(decode(whisper, Sound(whisper, encode(whisper, features)), tokens), ours)
+        packed = decode(whisper, Sound(whisper, encode(whisper, features)), tokens)
+        assert_same(packed, ours, within=5e-3)  # merged weights are rounded
     assert len({len(window.tokens) for window in ours}) > 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from medasr.whisper.attention import attend
+from medasr.whisper.attention import attend, room_for
 from medasr.whisper.model import cpu_has_bfloat16
 
 
@@ -36,6 +36,29 @@ def test_in_fp32_it_is_torchs_own(causal: bool) -> None:
 
     exact = torch.nn.functional.scaled_dot_product_attention(*given, is_causal=causal, scale=1.0)
     torch.testing.assert_close(ours, exact)
+
+
+@pytest.mark.parametrize("queries", [1, 3, 8, 9])
+@pytest.mark.parametrize("rows", [1, 4])
+def test_over_keys_that_are_kept_it_is_torchs_own(rows: int, queries: int) -> None:
+    given = states(rows, queries, 0), states(rows, 301, 1), states(rows, 301, 2)
+    kept = [room_for(torch.empty(1, 32), rows, 2, 301).copy_(one) for one in given[1:]]
+
+    ours = attend(given[0], *kept, causal=False)
+
+    torch.testing.assert_close(
+        ours, torch.nn.functional.scaled_dot_product_attention(*given, scale=1.0), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_what_one_query_finds_does_not_depend_on_the_others() -> None:
+    query, kept = (
+        states(4, 8, 0),
+        [room_for(torch.empty(1, 32), 4, 2, 301).copy_(states(4, 301, seed)) for seed in (1, 2)],
+    )
+    together = attend(query, *kept, causal=False)
+    alone = attend(query[2:3, :, 5:6], *(one[2:3] for one in kept), causal=False)
+    assert torch.equal(together[2:3, :, 5:6], alone)
 
 
 def test_a_query_looks_at_nothing_behind_it() -> None:
