@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medasr.errors import ConfigurationError
 
-LANGUAGE = "en"  #: of all of them, ISO 639-1
+SPEECH_LANGUAGE = "en"  #: of all of them, ISO 639-1
 UNLIKE = "unlike"  #: speech unlike any training data; the gate's measure of general speech
 REHEARSAL = "rehearsal"  #: heard in training so that general speech is not forgotten; never measured on
 PRACTICE = "practice"  #: sentences in many accents, most of them complaints of patients, that the decoder learns from

@@ -13,7 +13,7 @@ from daemon.registry.naming import is_version_name
 from daemon.registry.serving import adapter_identity, model_name
 from medasr.errors import ConfigurationError, ModelError
 from medasr.gate import BASE, GENERAL, MEDICAL, SERVING
-from medasr.speech_sets import LANGUAGE, UNLIKE, path_of
+from medasr.speech_sets import SPEECH_LANGUAGE, UNLIKE, path_of
 from medasr.whisper.manifest import heard_of, read_heard
 
 if TYPE_CHECKING:
@@ -68,9 +68,8 @@ def plan_contest(config: Config, name: str) -> Contest:
     notes: list[str] = []
     plans = _sets(config, candidate)
     if GENERAL not in plans:
-        notes.append(
-            f"There is no general speech in {config.model.language} (gate.general), so nobody knows whether other speech was forgotten."
-        )
+        what = "is configured" if not config.gate.general else f"in {config.model.language} comes with medasr"
+        notes.append(f"No general speech {what} (gate.general), so nobody knows whether other speech was forgotten.")
     heard, voices = plans[MEDICAL].heard, _voices(plans[MEDICAL])
     if config.evaluation.split == _BY_SPEAKER:
         heard |= voices
@@ -80,7 +79,7 @@ def plan_contest(config: Config, name: str) -> Contest:
             "fare worse."
         )
     pairings = [
-        *_medical(config, plans[MEDICAL], notes),
+        *_medical(config, plans[MEDICAL], notes, alone=GENERAL not in plans),
         *(_general(config, plans[GENERAL], notes) if GENERAL in plans else ()),
     ]
     return Contest(
@@ -115,7 +114,7 @@ def _sets(config: Config, candidate: str) -> dict[str, EvaluationPlan]:
     plans = {MEDICAL: plan_evaluation(config, request)}
     source = config.gate.general
     embedded = source == EMBEDDED_SPEECH
-    if source and (not embedded or config.model.language == LANGUAGE):
+    if source and (not embedded or config.model.language == SPEECH_LANGUAGE):
         request = EvaluationRequest(
             dataset=str(path_of(UNLIKE)) if embedded else source,
             split="all",
@@ -126,12 +125,15 @@ def _sets(config: Config, candidate: str) -> dict[str, EvaluationPlan]:
     return plans
 
 
-def _medical(config: Config, candidate: EvaluationPlan, notes: list[str]) -> Iterator[Pairing]:
-    """Against what serves; where that has learned from too much of the test set, against the stock model."""
+def _medical(config: Config, candidate: EvaluationPlan, notes: list[str], *, alone: bool) -> Iterator[Pairing]:
+    """Against what serves; where that has learned from too much of the test set, against the stock model.
+
+    But not if this is all there is (``alone``): a version must not replace one that it was never held against, so too few recordings count.
+    """
     serving = plan_for(config, candidate, SERVING)
     heard, total = len(serving.heard), len(serving.ids)
     against, other, left_out = SERVING, serving, serving.heard
-    if heard and total - heard < config.gate.min_utterances:
+    if heard and total - heard < config.gate.min_utterances and not alone:
         against, other, left_out = BASE, plan_for(config, candidate, BASE), frozenset()
         notes.append(
             f"What serves has learned from {heard} of {total} test recordings, so it cannot be measured on them: the candidate is "

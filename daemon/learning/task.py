@@ -15,7 +15,7 @@ from medasr.errors import ConfigurationError, TrainingError, TrainingFailure
 from medasr.lexicon import find, load_lexicon
 from medasr.packs import locate
 from medasr.speech import SpeechOptions
-from medasr.speech_sets import LANGUAGE, PRACTICE, REHEARSAL, path_of
+from medasr.speech_sets import PRACTICE, REHEARSAL, SPEECH_LANGUAGE, path_of
 from medasr.text.normalizers import text_normalizer
 
 if TYPE_CHECKING:
@@ -41,12 +41,14 @@ class TrainingRequest:
     dataset: str
     split: str
     recipe: TrainingRecipe
+    everything: bool = False  #: by hand: what the gate tests is learned from too
 
 
 def training_request(
     config: Config, *, dataset: str | None = None, split: str | None = None, recipe: str | None = None
 ) -> TrainingRequest:
     """Complete a request from the configuration. Raise ConfigurationError when no dataset is named anywhere."""
+    from medasr.training.gathering import ALL
     from medasr.training.recipe import recipe_named
 
     source = dataset or config.training.dataset or config.evaluation.dataset
@@ -64,7 +66,10 @@ def training_request(
         preset = replace(preset, **{name: getattr(options, name) for name in chosen})
         preset = replace(preset, alpha=2 * options.rank, kept_rank=2 * options.rank)
     return TrainingRequest(
-        dataset=source, split=split or config.evaluation.split, recipe=replace(preset, seed=options.seed)
+        dataset=source,
+        split=split or config.evaluation.split,
+        recipe=replace(preset, seed=options.seed),
+        everything=split == ALL,
     )
 
 
@@ -74,7 +79,7 @@ def training_key(config: Config, request: TrainingRequest, dataset: Dataset) -> 
 
     base = locate(config.paths.models, config.model.base)
     reviewed, _ = _reviewed(config, lambda _what, _done, _total: None)
-    tested = _tested(config, request)
+    tested = _tested(config, request, dataset)
     parts: list[Any] = [
         base.weights_sha256,
         dataset.sha256,
@@ -123,12 +128,12 @@ def prepare_task(
         workers=len(os.sched_getaffinity(0)),
         progress=lambda done, of: progress("measuring the recordings", done, of or 0),
     )
-    if tested := _tested(config, request):
+    if tested := _tested(config, request, dataset):
         gathered = apart_from(gathered, tested, config.evaluation.split)
     reviewed, utterances = _reviewed(config, progress)
     further = without_tested(utterances, gathered)
     need = Need(utterances=config.training.min_utterances, terms=config.training.min_terms)
-    require_enough([*gathered.train, *further], lexicon, need)
+    require_enough([*gathered.train, *further], lexicon, need, gathered.tested_elsewhere)
     bench = _Bench(config=config, folder=folder / SAMPLES, progress=progress)
     examples = bench.examples(dataset, gathered.train, "train")
     if reviewed and further:
@@ -194,7 +199,7 @@ class _Bench:
 
     def embedded(self, name: str) -> list[Example]:
         """A set of speech that comes with medasr; it is in English, so it serves no other language."""
-        if self.config.model.language != LANGUAGE:
+        if self.config.model.language != SPEECH_LANGUAGE:
             return []
         dataset = load_set(self.config, name)
         return self.examples(dataset, list(dataset), name)
@@ -204,7 +209,7 @@ def _practice(config: Config, request: TrainingRequest, gathered: Gathered) -> t
     """Invented sentences to practise; none that is validated or tested."""
     from medasr.training.gathering import without_tested
 
-    if not request.recipe.practice_share or config.model.language != LANGUAGE:
+    if not request.recipe.practice_share or config.model.language != SPEECH_LANGUAGE:
         return ()
     return without_tested(list(load_set(config, PRACTICE)), gathered)
 
@@ -214,14 +219,15 @@ def load_set(config: Config, name: str) -> Dataset:
     return load_dataset(str(path_of(name)), cache=config.paths.datasets)
 
 
-def _tested(config: Config, request: TrainingRequest) -> Dataset | None:
-    """What the gate measures on, where that is another dataset than what is learned from."""
+def _tested(config: Config, request: TrainingRequest, dataset: Dataset) -> Dataset | None:
+    """What the gate measures on, unless the split of what is learned from holds it back already, or everything is asked for by hand."""
     from medasr.training.gathering import ALL
 
-    source = config.evaluation.dataset
-    if not source or source == request.dataset or request.split == ALL:
+    if not config.evaluation.dataset or request.everything:
         return None
-    return load_dataset(source, cache=config.paths.datasets)
+    tested = load_dataset(config.evaluation.dataset, cache=config.paths.datasets)
+    held_back = tested.sha256 == dataset.sha256 and request.split == config.evaluation.split != ALL
+    return None if held_back else tested
 
 
 def _reviewed(config: Config, progress: Progress) -> tuple[Dataset | None, list[Utterance]]:

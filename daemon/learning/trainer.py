@@ -70,7 +70,10 @@ def _train(order: dict[str, Any], out: BinaryIO) -> None:
 
     config = Config(**order["config"])
     request = TrainingRequest(
-        dataset=order["dataset"], split=order["split"], recipe=TrainingRecipe(**_tuples(order["recipe"]))
+        dataset=order["dataset"],
+        split=order["split"],
+        recipe=TrainingRecipe(**_tuples(order["recipe"])),
+        everything=order["everything"],
     )
     folder = Path(order["folder"])
     told = _Teller(out, make_room(config, any_time=order["any_time"]))

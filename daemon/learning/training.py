@@ -76,6 +76,7 @@ def run_training(
             "config": config.model_dump(mode="json"),
             "dataset": request.dataset,
             "split": request.split,
+            "everything": request.everything,
             "recipe": asdict(request.recipe),
             "folder": str(folder),
             "any_time": any_time,

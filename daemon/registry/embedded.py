@@ -6,8 +6,9 @@ from pathlib import Path
 
 import medasr
 from daemon.registry.naming import is_folder_name
-from medasr.speech_sets import LANGUAGE
 
+#: What all of them were tuned for, ISO 639-1.
+LANGUAGE = "en"
 #: Where they lie in the package; absent in one that ships none.
 EMBEDDED = Path(medasr.__file__).parent / "data" / "adapters"
 

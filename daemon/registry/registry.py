@@ -121,6 +121,7 @@ class Registry:
             row = models.find_adapter(session, name) if name else None
             serving = models.alias_of(session, self.base_id, SERVING)
             self._serve(session, self.base_id, row, serving)
+            models.clear_alias(session, self.base_id, "pinned")  # what was pinned cannot serve any more
             self._note_change(session, "promoted", actor, self.base_id, row, serving, reason=reason)
 
     def rollback(self, *, actor: str, base_id: str = "", reason: str = ROLLBACK) -> str:
@@ -202,6 +203,12 @@ class Registry:
             queued = queue_again(session, base_id, row.adapter_sha256 if row else "", actor=actor, now=self.now())
             self._note(session, "redone", actor, version=_called(row, base_id), count=queued)
         return f"{queued} recording(s) wait to be transcribed again"
+
+    def restored(self, name: str, *, actor: str) -> str:
+        """Note that the files of a version were gone and are there again, the very ones that the database knows."""
+        with self.store.write() as session:
+            self._note(session, "version restored", actor, version=name)
+        return name
 
     def exported(self, name: str, way: str, *, actor: str) -> str:
         """Note that a version left this machine, and as what: ADAPTER, MERGED or HUB."""

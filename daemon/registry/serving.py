@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemon.registry.embedded import EMBEDDED, embedded_adapter
+from daemon.registry.embedded import EMBEDDED, LANGUAGE, embedded_adapter
 from daemon.registry.naming import BASE, SERVING, is_version_name, version_folder, version_name
 from daemon.store.states import read_only_uri
 from medasr.errors import FatalError, ModelError, StoreError
@@ -58,7 +58,9 @@ def resolve(config: Config, name: str = SERVING, *, embedded: Path = EMBEDDED) -
     if name in _ALIASES:
         aliases = read_aliases(config.paths.database, base_id)
         if name in aliases:
-            return configured.model_copy(update={"adapter": _directory(config, aliases[name])})
+            version = aliases[name]
+            gives_way = name == SERVING and _speaks_another_language(config, version, embedded)
+            return configured.model_copy(update={"adapter": "" if gives_way else _directory(config, version)})
         if name != SERVING:
             raise FatalError(f"there is no {name} version of {base_id}; `medasrd models list` shows what there is")
         adapter = _embedded(config, base_id, embedded)
@@ -152,6 +154,14 @@ def _directory(config: Config, version: Version | None) -> str:
             "or go back with `medasrd models rollback`"
         )
     return str(folder)
+
+
+def _speaks_another_language(config: Config, version: Version | None, folder: Path) -> bool:
+    """Whether a version is the embedded one, and the language was changed since: at its next start the daemon lets it give way."""
+    source = embedded_adapter(version.base_id, LANGUAGE, folder) if version else None
+    if version is None or source is None or config.model.language == LANGUAGE:
+        return False
+    return bool(version.manifest == json.loads((source / "medasr.json").read_bytes()))
 
 
 def _embedded(config: Config, base_id: str, folder: Path) -> Path | None:

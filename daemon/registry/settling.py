@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.registry import shelf
-from daemon.registry.embedded import EMBEDDED, embedded_adapter
-from daemon.registry.naming import SERVING, version_folder, version_name
+from daemon.registry.embedded import EMBEDDED, LANGUAGE, embedded_adapter
+from daemon.registry.naming import SERVING, version_folder
 from daemon.registry.registry import WRONG_BASE, WRONG_LANGUAGE
-from daemon.store import models
+from daemon.registry.shelf import raw_manifest
+from daemon.store import models, verdicts
 from medasr.errors import FatalError
 from medasr.packs import installed
-from medasr.speech_sets import LANGUAGE
 from medasr.whisper.manifest import read_manifest
 
 if TYPE_CHECKING:
@@ -31,19 +31,23 @@ def settle(registry: Registry, *, actor: str = "daemon", embedded: Path = EMBEDD
 
     Return its name; None when nothing was done: there is none for the language, something serves, or the base installed here has other
     weights than it was trained on. If it serves already, and the base turns out to be such a one or the language was changed, the stock
-    weights serve instead; and if its files are gone (a backup without them was restored), they are put there again.
+    weights serve instead, until the language is the former again; and if its files are gone (a backup without them was restored), they are
+    put there again.
     """
     config, base_id = registry.config, registry.base_id
     here = next((base for base in installed(config.paths.models) if base.name == base_id), None)
     with registry.store.read() as session:
         aliases = models.aliases(session, base_id)
-    serving = aliases.get(SERVING)
-    if serving and serving.origin == "embedded":
-        _keep(registry, serving, here, actor=actor, embedded=embedded)
-    source = embedded_adapter(base_id, config.model.language, embedded)
-    if SERVING in aliases or source is None:
+        changes = verdicts.serving_changes(session)
+    source = embedded_adapter(base_id, LANGUAGE, embedded)
+    serving, speaks = aliases.get(SERVING), config.model.language == LANGUAGE
+    if serving and _is_embedded(serving, source):
+        _keep(registry, serving, source, here, actor=actor)
+    if source is None or not speaks or (here and here.weights_sha256 != read_manifest(source).base_sha256):
         return None
-    if here and here.weights_sha256 != read_manifest(source).base_sha256:
+    before = aliases.get("previous")
+    gave_way = bool(changes) and changes[-1].reason == WRONG_LANGUAGE and before and _is_embedded(before, source)
+    if SERVING in aliases and not (serving is None and gave_way):
         return None
     with shelf.locked(config.paths.adapters):
         placed = shelf.place_unchecked(config.paths.adapters, source, base_id)
@@ -53,24 +57,29 @@ def settle(registry: Registry, *, actor: str = "daemon", embedded: Path = EMBEDD
     return placed.name
 
 
-def _keep(registry: Registry, serving: AdapterRow, here: InstalledModel | None, *, actor: str, embedded: Path) -> None:
+def _is_embedded(version: AdapterRow, source: Path | None) -> bool:
+    """Whether a version came with the program, this one or one before, or was imported from there."""
+    return version.origin == "embedded" or bool(
+        source and version.adapter_sha256 == read_manifest(source).adapter_sha256
+    )
+
+
+def _keep(
+    registry: Registry, serving: AdapterRow, source: Path | None, here: InstalledModel | None, *, actor: str
+) -> None:
     """The embedded version goes on serving only what it was tuned for, and with all its files."""
-    config = registry.config
+    adapters, version = registry.config.paths.adapters, {"version": serving.name}
     if here and here.weights_sha256 != serving.base_sha256:
         registry.activate(None, actor=actor, reason=WRONG_BASE)
-        logger.warning("the embedded version belongs to other weights of the base", extra={"version": serving.name})
-        return
-    if config.model.language != LANGUAGE:
+        logger.warning("the embedded version belongs to other weights of the base", extra=version)
+    elif registry.config.model.language != LANGUAGE:
         registry.activate(None, actor=actor, reason=WRONG_LANGUAGE)
-        logger.warning("the embedded version was tuned for another language", extra={"version": serving.name})
-        return
-    source = embedded_adapter(serving.base_id, LANGUAGE, embedded)
-    if source is None or version_folder(config.paths.adapters, serving.name).exists():
-        return
-    if version_name(serving.base_id, read_manifest(source).adapter_sha256) == serving.name:
-        with shelf.locked(config.paths.adapters):
-            shelf.place_unchecked(config.paths.adapters, source, serving.base_id)
-        logger.warning("the files of the embedded version were gone, and are back", extra={"version": serving.name})
+        logger.warning("the embedded version was tuned for another language", extra=version)
+    elif source and not version_folder(adapters, serving.name).exists() and raw_manifest(source) == serving.manifest:
+        with shelf.locked(adapters):
+            shelf.place_unchecked(adapters, source, serving.base_id)
+        registry.restored(serving.name, actor=actor)
+        logger.warning("the files of the embedded version were gone, and are back", extra=version)
 
 
 def recover(registry: Registry, bases: Sequence[InstalledModel] | None = None) -> None:

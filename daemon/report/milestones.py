@@ -21,6 +21,7 @@ _WHY = {
     "ROLLBACK": "somebody went back to it",
     "LOAD_FAILED": "the one promoted before could not be loaded",
     "WRONG_BASE": "the one promoted before belongs to other weights",
+    "WRONG_LANGUAGE": "the one promoted before is for another language",
 }
 
 

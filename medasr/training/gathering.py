@@ -32,6 +32,14 @@ class Need:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tested:
+    """What a model is tested on, and so must not learn from."""
+
+    utterances: tuple[Utterance, ...]
+    new_speakers: bool  #: whether its speakers are promised to be unheard
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gathered:
     """The utterances of a dataset by what is done with them."""
 
@@ -40,7 +48,8 @@ class Gathered:
     train: tuple[Utterance, ...]
     validate: tuple[Utterance, ...]
     dropped: tuple[Exclusion, ...]  #: not fit, with reasons
-    tested_elsewhere: int = 0  #: left out, since the gate tests them in another dataset
+    tested: Tested | None = None  #: by the gate, where that is of another dataset
+    tested_elsewhere: int = 0  #: left out for it
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -96,11 +105,15 @@ def require_no_leak(split: Split) -> None:
             )
 
 
-def require_enough(train: Sequence[Utterance], lexicon: Lexicon, need: Need) -> None:
-    """Raise TrainingError when there is too little to learn from, or too few medical terms in it."""
+def require_enough(train: Sequence[Utterance], lexicon: Lexicon, need: Need, left_out: int = 0) -> None:
+    """Raise TrainingError when there is too little to learn from, or too few medical terms in it.
+
+    Given besides how many were left out since the gate tests them.
+    """
     if len(train) < need.utterances:
+        tested = f", besides {left_out} that the gate tests (evaluation.dataset, evaluation.split)" if left_out else ""
         raise TrainingError(
-            f"{len(train)} recordings are too few to learn from; at least {need.utterances} are needed "
+            f"{len(train)} recordings{tested} are too few to learn from; at least {need.utterances} are needed "
             "(training.min_utterances)",
             TrainingFailure.NO_DATA,
         )
@@ -118,11 +131,13 @@ def without_tested(utterances: Sequence[Utterance], gathered: Gathered) -> tuple
 
     Where the split promises new speakers, nor a speaker: the gate turns down what knows a voice of the test.
     """
+    if gathered.tested:
+        utterances = _without(utterances, gathered.tested)
     held_back: Collection[str] = {*gathered.split.parts.get("validate", ()), *gathered.split.parts.get("test", ())}
     if gathered.split.name == ALL:
         held_back = ()
-    kept = [one for one in gathered.dataset if one.id in held_back]
-    return _without(utterances, kept, new_speakers=gathered.split.name == _NEW_SPEAKERS)
+    kept = tuple(one for one in gathered.dataset if one.id in held_back)
+    return _without(utterances, Tested(utterances=kept, new_speakers=gathered.split.name == _NEW_SPEAKERS))
 
 
 def apart_from(gathered: Gathered, tested: Dataset, split_name: str) -> Gathered:
@@ -133,21 +148,17 @@ def apart_from(gathered: Gathered, tested: Dataset, split_name: str) -> Gathered
     try:
         ids = set(split_utterances(tested, split_name).part("test"))
     except DatasetError as error:
-        raise TrainingError(str(error), TrainingFailure.NO_DATA) from error
-    kept = [one for one in tested if one.id in ids]
-    train, validate = (
-        _without(part, kept, new_speakers=split_name == _NEW_SPEAKERS) for part in (gathered.train, gathered.validate)
-    )
+        raise TrainingError(f"evaluation.dataset: {error}", TrainingFailure.NO_DATA) from error
+    kept = Tested(utterances=tuple(one for one in tested if one.id in ids), new_speakers=split_name == _NEW_SPEAKERS)
+    train, validate = (_without(part, kept) for part in (gathered.train, gathered.validate))
     left_out = len(gathered.train) + len(gathered.validate) - len(train) - len(validate)
-    return replace(gathered, train=train, validate=validate, tested_elsewhere=left_out)
+    return replace(gathered, train=train, validate=validate, tested=kept, tested_elsewhere=left_out)
 
 
-def _without(
-    utterances: Sequence[Utterance], kept: Sequence[Utterance], *, new_speakers: bool
-) -> tuple[Utterance, ...]:
-    recordings = {one.audio_sha256 for one in kept}
-    phrases = {phrase_key(one.reference) for one in kept}
-    speakers = {one.speaker for one in kept} - {None} if new_speakers else set()
+def _without(utterances: Sequence[Utterance], tested: Tested) -> tuple[Utterance, ...]:
+    recordings = {one.audio_sha256 for one in tested.utterances}
+    phrases = {phrase_key(one.reference) for one in tested.utterances}
+    speakers = {one.speaker for one in tested.utterances} - {None} if tested.new_speakers else set()
     return tuple(
         one
         for one in utterances

@@ -17,8 +17,8 @@ _FEW, _MANY = 32, 125
 _PRODUCTS = 2_000_000
 #: Products of few queries go over so many rows at a time: few shapes, again.
 _ROWS = 4
-#: Up to so many queries in fp32 are answered one by one.
-_ONE_BY_ONE = 8
+#: Up to so many queries in fp32 are answered one by one, by one thread where torch has so many.
+_ONE_BY_ONE, _ONE_READS = 8, 2
 
 
 def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, causal: bool) -> torch.Tensor:
@@ -31,8 +31,10 @@ def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, cau
     sixth of its time for one query, and two thirds for as many as keys. What they round to bf16 in between is lost in what every linear
     layer rounds: encodings are as far from those in fp32 as with torch's own.
     """
-    if query.shape[2] <= _ONE_BY_ONE and not causal and _lie_by_feature(keys, values):
-        return _one_by_one(query, keys, values)
+    if lie_by_feature(keys):
+        if query.shape[2] <= _ONE_BY_ONE and not causal:
+            return _one_by_one(query, keys, values)
+        keys, values = keys.contiguous(), values.contiguous()
     if query.dtype != torch.bfloat16 or query.device.type != "cpu":
         return torch.nn.functional.scaled_dot_product_attention(query, keys, values, is_causal=causal, scale=1.0)
     if torch.is_grad_enabled() and any(states.requires_grad for states in (query, keys, values)):
@@ -58,12 +60,17 @@ def room_for(states: torch.Tensor, rows: int, heads: int, time: int) -> torch.Te
     """Room for the keys or the values of so many rows, ``[rows, heads, time, head width]``, of the type and on the device of states.
 
     In fp32 on a CPU the numbers of a feature lie side by side, time after time: what one query asks is then read as fast as memory gives
-    it (:func:`_one_by_one`).
+    it (:func:`_one_by_one`). With three threads or more torch's own way, which shares it out among them, is as fast.
     """
     width = states.shape[-1] // heads
-    if states.device.type == "cpu" and states.dtype == torch.float32:
+    if states.device.type == "cpu" and states.dtype == torch.float32 and torch.get_num_threads() <= _ONE_READS:
         return states.new_empty((rows, heads, width, time)).transpose(2, 3)
     return states.new_empty((rows, heads, time, width))
+
+
+def lie_by_feature(states: torch.Tensor) -> bool:
+    """Whether keys or values ``[rows, heads, time, head width]`` lie as :func:`room_for` has them in fp32."""
+    return states.stride(2) == 1 and states.stride(3) != 1
 
 
 def written(attention: Any, asking: torch.Tensor, asked: torch.Tensor, *, causal: bool) -> torch.Tensor:
@@ -125,16 +132,6 @@ def _shares(query: torch.Tensor, keys: torch.Tensor, *, causal: bool) -> torch.T
         behind = torch.ones(products.shape[1:], dtype=torch.bool).triu(1)
         products.masked_fill_(behind, -torch.inf)
     return products.softmax(dim=-1)
-
-
-def _lie_by_feature(keys: torch.Tensor, values: torch.Tensor) -> bool:
-    return all(
-        states.device.type == "cpu"
-        and states.dtype == torch.float32
-        and states.stride(2) == 1
-        and not states.requires_grad
-        for states in (keys, values)
-    )
 
 
 def _one_by_one(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

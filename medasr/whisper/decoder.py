@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from medasr.whisper.attention import attend, room_for
+from medasr.whisper.attention import attend, lie_by_feature, room_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,7 +205,7 @@ def _by_heads(projection: Any, encoded: torch.Tensor, heads: int) -> torch.Tenso
     for first in range(0, windows, together):
         some = slice(first, first + together)
         product = projection(encoded[some])
-        if made.stride(2) == 1:  # a whole matrix to be transposed, which torch does in blocks
+        if lie_by_feature(made):  # a whole matrix of one window to be transposed, which torch does in blocks
             made[first].transpose(1, 2).flatten(0, 1).copy_(product[0].t())
         else:
             made[some] = product.unflatten(2, (heads, -1)).transpose(1, 2)

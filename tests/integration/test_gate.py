@@ -281,6 +281,15 @@ class TestHeard:
         store.close()
         assert labels == {"serving", "base", better[0]}
 
+    def test_with_nothing_else_to_be_held_against_what_serves_on_too_few_of_them_keep_it(
+        self, config: Config, version: Callable[..., tuple[str, str]], better: tuple[str, str]
+    ) -> None:
+        serve(config, version("served", wrong(0.0), heard=list(TEXTS)[:20])[0])
+        alone = config.gate.model_copy(update={"general": ""})
+        stored = run_gate(config.model_copy(update={"gate": alone}), better[0])
+        assert [one.name for one in stored.verdict.trials] == ["medical against serving"]
+        assert CheckName.SIZE in failed(stored)
+
     def test_speech_in_english_says_nothing_about_another_language(
         self, config: Config, better: tuple[str, str]
     ) -> None:
@@ -288,7 +297,7 @@ class TestHeard:
         embedded = config.gate.model_copy(update={"general": "embedded"})
         contest = plan_contest(config.model_copy(update={"model": german, "gate": embedded}), better[0])
         assert {pairing.set for pairing in contest.pairings} == {"medical"}
-        assert "no general speech in de" in contest.notes[0]
+        assert "No general speech in de comes with medasr" in contest.notes[0]
 
     def test_an_evaluation_by_hand_says_it_too(self, config: Config, version: Callable[..., tuple[str, str]]) -> None:
         name, _ = version("learned", wrong(0.0), heard=["m03"])

@@ -523,14 +523,44 @@ class TestTheEmbeddedAdapter:
         assert settling.settle(replace(registry, config=german), embedded=embedded) is None
         assert (aliases(registry), resolve(german, embedded=embedded).adapter) == ({}, "")
 
-    def test_it_gives_way_at_the_next_start_when_the_language_was_changed(
+    def test_it_gives_way_when_the_language_was_changed_pinned_or_not_and_comes_back_with_it(
         self, registry: Registry, config: Config, embedded: Path
     ) -> None:
         name = settling.settle(registry, embedded=embedded)
+        registry.pin(actor="ann")
         german = config.model_copy(update={"model": config.model.model_copy(update={"language": "de"})})
+        assert resolve(german, embedded=embedded).adapter == ""  # before any start
         settling.settle(replace(registry, config=german), embedded=embedded)
         assert aliases(registry) == {"serving": None, "previous": name}
         assert trail(registry.store)[-1][2]["reason"] == "WRONG_LANGUAGE"
+        assert settling.settle(registry, embedded=embedded) == name
+        assert served(config) == name
+
+    def test_imported_or_not_it_serves_no_other_language(
+        self, registry: Registry, config: Config, embedded: Path
+    ) -> None:
+        registry.promote(enter(registry, embedded / "whisper-tiny.en"), actor="ann", force=True, reason="r")
+        german = config.model_copy(update={"model": config.model.model_copy(update={"language": "de"})})
+        settling.settle(replace(registry, config=german), embedded=embedded)
+        assert served(config) == "whisper-tiny.en"
+
+    def test_one_that_was_trained_here_stays_whatever_the_language(
+        self, registry: Registry, config: Config, embedded: Path, first: str
+    ) -> None:
+        registry.promote(first, actor="ann", force=True, reason="r")
+        german = config.model_copy(update={"model": config.model.model_copy(update={"language": "de"})})
+        settling.settle(replace(registry, config=german), embedded=embedded)
+        assert model_name(german, resolve(german, embedded=embedded)) == first
+
+    def test_a_rollback_to_the_stock_weights_is_not_undone_by_the_language(
+        self, registry: Registry, config: Config, embedded: Path
+    ) -> None:
+        settling.settle(registry, embedded=embedded)
+        registry.rollback(actor="ann")
+        german = config.model_copy(update={"model": config.model.model_copy(update={"language": "de"})})
+        settling.settle(replace(registry, config=german), embedded=embedded)
+        assert settling.settle(registry, embedded=embedded) is None
+        assert served(config) == "whisper-tiny.en"
 
     def test_its_files_come_back_where_a_backup_without_them_was_restored(
         self, registry: Registry, config: Config, embedded: Path
@@ -539,7 +569,11 @@ class TestTheEmbeddedAdapter:
         shutil.rmtree(config.paths.adapters)
         settling.settle(registry, embedded=embedded)
         assert served(config) == name
-        assert len(trail(registry.store)) == 2  # installed and promoted once
+        assert [action for _, action, _ in trail(registry.store)] == [
+            "version installed",
+            "promoted",
+            "version restored",
+        ]
 
     def test_files_of_it_that_were_altered_do_not_come_back(
         self, registry: Registry, config: Config, embedded: Path

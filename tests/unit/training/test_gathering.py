@@ -68,6 +68,8 @@ class TestLeaks:
         apart = apart_from(gathered, tested, "published")  # type: ignore[arg-type]
         assert [one.id for one in apart.train] == ["2"]
         assert (apart.validate, apart.tested_elsewhere) == ((), 2)
+        reviewed = [said(20, "I feel sick!", "two"), said(21, "Something new.", "two")]
+        assert [one.id for one in without_tested(reviewed, apart)] == ["21"]
 
 
 class TestEnough:
@@ -77,6 +79,10 @@ class TestEnough:
         with pytest.raises(TrainingError, match=r"training\.min_utterances") as error:
             require_enough([said(1, "My knee hurts.")], self.LEXICON, Need(utterances=2, terms=0))
         assert failure(error) is TrainingFailure.NO_DATA
+
+    def test_what_the_gate_tests_is_named_where_it_left_too_few(self) -> None:
+        with pytest.raises(TrainingError, match=r"0 recordings, besides 7 that the gate tests"):
+            require_enough([], self.LEXICON, Need(utterances=2, terms=0), left_out=7)
 
     def test_too_few_terms_are_refused(self) -> None:
         with pytest.raises(TrainingError, match=r"training\.min_terms") as error:
