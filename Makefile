@@ -32,8 +32,9 @@ run: $(VENV)/.ready ## Run the daemon in the foreground on .home
 	@echo "drop recordings into .home/inbox; Ctrl-C stops the daemon"
 	@$(BIN)/medasrd run --config .home/config.toml
 
+# Two files at a time: most tests wait for processes that start on one core. Each file stays on one worker with what its fixtures made.
 test: $(VENV)/.ready ## Run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.ready ## Check style and types
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,11 @@ for name in [name for name in os.environ if name.startswith("MEDASRD_")]:
 def pull(name: str) -> Path:
     """Install a pack into the shared folder of weights, unless it is there."""
     command = [sys.executable, "-c", "from daemon.cli import main; main()", "models", "pull", name, "--config"]
-    config = MODELS.parent / "tests.toml"
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(render_toml({"paths": {"models": MODELS, "state": MODELS.parent / "tests-state"}}))
-    subprocess.run([*command, str(config)], check=True)
+    MODELS.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:  # two workers may pull at the same time: one waits for the other
+        config = Path(folder) / "config.toml"
+        config.write_text(render_toml({"paths": {"models": MODELS}}))
+        subprocess.run([*command, str(config)], check=True)
     return MODELS / name
 
 
