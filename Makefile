@@ -34,7 +34,7 @@ run: $(VENV)/.ready ## Run the daemon in the foreground on .home
 
 # Two files at a time: most tests wait for processes that start on one core. Each file stays on one worker with what its fixtures made.
 test: $(VENV)/.ready ## Run all tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.ready ## Check style and types
 	$(BIN)/ruff check .
