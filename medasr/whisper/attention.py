@@ -60,7 +60,7 @@ def room_for(states: torch.Tensor, rows: int, heads: int, time: int) -> torch.Te
     """Room for the keys or the values of so many rows, ``[rows, heads, time, head width]``, of the type and on the device of states.
 
     In fp32 on a CPU the numbers of a feature lie side by side, time after time: what one query asks is then read as fast as memory gives
-    it (:func:`_one_by_one`). With three threads or more torch's own way, which shares it out among them, is as fast.
+    it (:func:`_one_by_one`). Three threads or more should read as fast in torch's own way, which shares it out.
     """
     width = states.shape[-1] // heads
     if states.device.type == "cpu" and states.dtype == torch.float32 and torch.get_num_threads() <= _ONE_READS:
