@@ -223,9 +223,10 @@ def _tested(config: Config, request: TrainingRequest, dataset: Dataset) -> Datas
     """What the gate measures on, unless the split of what is learned from holds it back already, or everything is asked for by hand."""
     from medasr.training.gathering import ALL
 
-    if not config.evaluation.dataset or request.everything:
+    source = config.evaluation.dataset
+    if not source or request.everything:
         return None
-    tested = load_dataset(config.evaluation.dataset, cache=config.paths.datasets)
+    tested = dataset if source == request.dataset else load_dataset(source, cache=config.paths.datasets)
     held_back = tested.sha256 == dataset.sha256 and request.split == config.evaluation.split != ALL
     return None if held_back else tested
 

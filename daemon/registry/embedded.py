@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import medasr
@@ -19,3 +20,10 @@ def embedded_adapter(base_id: str, language: str, folder: Path = EMBEDDED) -> Pa
     if language != LANGUAGE or not is_folder_name(base_id):
         return None
     return found if (found / "medasr.json").is_file() else None
+
+
+def is_embedded(adapter_sha256: str, source: Path | None) -> bool:
+    """Whether adapter weights of this hash are those of an embedded adapter, whichever way they came here."""
+    return source is not None and adapter_sha256 == json.loads((source / "medasr.json").read_bytes())["files"].get(
+        "adapter_model.safetensors"
+    )

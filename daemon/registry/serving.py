@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemon.registry.embedded import EMBEDDED, LANGUAGE, embedded_adapter
+from daemon.registry.embedded import EMBEDDED, LANGUAGE, embedded_adapter, is_embedded
 from daemon.registry.naming import BASE, SERVING, is_version_name, version_folder, version_name
 from daemon.store.states import read_only_uri
 from medasr.errors import FatalError, ModelError, StoreError
@@ -158,10 +158,9 @@ def _directory(config: Config, version: Version | None) -> str:
 
 def _speaks_another_language(config: Config, version: Version | None, folder: Path) -> bool:
     """Whether a version is the embedded one, and the language was changed since: at its next start the daemon lets it give way."""
-    source = embedded_adapter(version.base_id, LANGUAGE, folder) if version else None
-    if version is None or source is None or config.model.language == LANGUAGE:
+    if version is None or config.model.language == LANGUAGE:
         return False
-    return bool(version.manifest == json.loads((source / "medasr.json").read_bytes()))
+    return is_embedded(version.adapter_sha256, embedded_adapter(version.base_id, LANGUAGE, folder))
 
 
 def _embedded(config: Config, base_id: str, folder: Path) -> Path | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.registry import shelf
-from daemon.registry.embedded import EMBEDDED, LANGUAGE, embedded_adapter
+from daemon.registry.embedded import EMBEDDED, LANGUAGE, embedded_adapter, is_embedded
 from daemon.registry.naming import SERVING, version_folder
 from daemon.registry.registry import WRONG_BASE, WRONG_LANGUAGE
 from daemon.registry.shelf import raw_manifest
@@ -38,16 +38,13 @@ def settle(registry: Registry, *, actor: str = "daemon", embedded: Path = EMBEDD
     here = next((base for base in installed(config.paths.models) if base.name == base_id), None)
     with registry.store.read() as session:
         aliases = models.aliases(session, base_id)
-        changes = verdicts.serving_changes(session)
     source = embedded_adapter(base_id, LANGUAGE, embedded)
     serving, speaks = aliases.get(SERVING), config.model.language == LANGUAGE
     if serving and _is_embedded(serving, source):
         _keep(registry, serving, source, here, actor=actor)
     if source is None or not speaks or (here and here.weights_sha256 != read_manifest(source).base_sha256):
         return None
-    before = aliases.get("previous")
-    gave_way = bool(changes) and changes[-1].reason == WRONG_LANGUAGE and before and _is_embedded(before, source)
-    if SERVING in aliases and not (serving is None and gave_way):
+    if SERVING in aliases and (serving or not _gave_way(registry, aliases.get("previous"), source)):
         return None
     with shelf.locked(config.paths.adapters):
         placed = shelf.place_unchecked(config.paths.adapters, source, base_id)
@@ -59,9 +56,16 @@ def settle(registry: Registry, *, actor: str = "daemon", embedded: Path = EMBEDD
 
 def _is_embedded(version: AdapterRow, source: Path | None) -> bool:
     """Whether a version came with the program, this one or one before, or was imported from there."""
-    return version.origin == "embedded" or bool(
-        source and version.adapter_sha256 == read_manifest(source).adapter_sha256
-    )
+    return version.origin == "embedded" or is_embedded(version.adapter_sha256, source)
+
+
+def _gave_way(registry: Registry, before: AdapterRow | None, source: Path) -> bool:
+    """Whether the stock weights serve only since the embedded version, which served before, was for another language."""
+    if before is None or not _is_embedded(before, source):
+        return False
+    with registry.store.read() as session:
+        changes = verdicts.serving_changes(session)
+    return bool(changes) and changes[-1].reason == WRONG_LANGUAGE
 
 
 def _keep(
