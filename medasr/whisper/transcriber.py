@@ -156,36 +156,44 @@ class WhisperTranscriber:
         if not windows:
             return []
         biases = [self._biases.get(name, NO_BIAS) for name in lists or [""] * len(windows)]
-        decoded, encoded = self._decode(windows, biases)
+        decoded, encoded, sound = self._decode(windows, biases)
+        unsettled = [place for place, window in enumerate(windows) if self._is_unsettled(decoded[place], window)]
+        settled = [place for place in range(len(windows)) if place not in unsettled]
+        timings = self._timed(settled, windows, decoded, sound.only)
+        del sound  # what is decoded once more needs the room
         self._write_once_more(decoded, windows, biases)
-        open_places = list(range(len(windows)))
+        open_places = unsettled
         for _ in range(_CONTINUATIONS):
             open_places = self._go_on(decoded, windows, biases, open_places)
-        hypotheses = [self._hypothesis(*pair) for pair in zip(windows, decoded, strict=True)]
-        for place, timing in self._timed(hypotheses, windows, decoded, encoded):
-            hypotheses[place] = self._hypothesis(windows[place], decoded[place], timing)
-        return hypotheses
+        network = self._model.network
+        timings |= self._timed(unsettled, windows, decoded, lambda places: Sound(network, encoded[places]))
+        return [self._hypothesis(window, decoded[place], timings.get(place)) for place, window in enumerate(windows)]
+
+    def _is_unsettled(self, decoded: DecodedWindow, window: Waveform) -> bool:
+        """Whether a window's text is to be looked at again."""
+        seconds = len(window) / SAMPLE_RATE
+        unheard = unheard_from(decoded, self._tokens, seconds)
+        return unheard is not None or sparse_segment(decoded, self._tokens, seconds) is not None
 
     def _hypothesis(self, window: Waveform, decoded: DecodedWindow, timing: Timing | None = None) -> Hypothesis:
         return hypothesis_of(decoded, self._tokens, len(window) / SAMPLE_RATE, self._to_text, timing)
 
     def _timed(
         self,
-        hypotheses: Sequence[Hypothesis],
+        places: Sequence[int],
         windows: Sequence[Waveform],
         decoded: Sequence[DecodedWindow],
-        encoded: torch.Tensor,
-    ) -> list[tuple[int, Timing | None]]:
-        """The places of the windows whose words are wanted, and when these were said."""
-        places = [place for place, hypothesis in enumerate(hypotheses) if self._wants_words(hypothesis.text)]
-        if not places:
-            return []
-        heard = [windows[place] for place in places]
-        written = [decoded[place] for place in places]
-        with self._computing(len(places)):
-            sound = Sound(self._model.network, encoded[places])
-            timings = align(self._model.network, sound, heard, written, self._tokens)
-        return list(zip(places, timings, strict=True))
+        hear: Callable[[list[int]], Sound],
+    ) -> dict[int, Timing | None]:
+        """When the words of the windows in these places were said, where they are wanted; given how to hear some of the windows."""
+        wanted = [place for place in places if self._wants_words(self._hypothesis(windows[place], decoded[place]).text)]
+        if not wanted:
+            return {}
+        heard = [windows[place] for place in wanted]
+        written = [decoded[place] for place in wanted]
+        with self._computing(len(wanted)):
+            timings = align(self._model.network, hear(wanted), heard, written, self._tokens)
+        return dict(zip(wanted, timings, strict=True))
 
     def _go_on(
         self,
@@ -234,13 +242,13 @@ class WhisperTranscriber:
         contexts = [self.context(len(window) / SAMPLE_RATE) for window in windows]
         for context in sorted(set(contexts)):
             places = [place for place, other in enumerate(contexts) if other == context]
-            decoded, _ = self._decode([windows[place] for place in places], [biases[place] for place in places])
+            decoded, _, _ = self._decode([windows[place] for place in places], [biases[place] for place in places])
             yield from zip(places, decoded, strict=True)
 
     def _decode(
         self, windows: Sequence[Waveform], biases: Sequence[TermBias]
-    ) -> tuple[list[DecodedWindow], torch.Tensor]:
-        """What is written for each window, and the encoded windows ``[windows, time, width]``."""
+    ) -> tuple[list[DecodedWindow], torch.Tensor, Sound]:
+        """What is written for each window, the encoded windows ``[windows, time, width]``, and what is heard of them."""
         model = self._model
         seconds = self.context(max(len(window) for window in windows) / SAMPLE_RATE)
         with self._computing(len(windows)):
@@ -248,7 +256,7 @@ class WhisperTranscriber:
             encoded = self._encode(features)
             sound = Sound(model.network, encoded)
             decoded = self._reconsider(decode(model.network, sound, self._tokens), sound)
-            return self._listen_for_terms(decoded, sound, biases), encoded
+            return self._listen_for_terms(decoded, sound, biases), encoded, sound
 
     def _encode(self, features: torch.Tensor) -> torch.Tensor:
         """The encoded windows ``[windows, time, width]``; on a CPU few at a time, which is no slower and takes less memory."""
