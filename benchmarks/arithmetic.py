@@ -87,7 +87,7 @@ def counting(note: Callable[[float, float], None]) -> type[CachedDecoder]:
             rows, count = tokens.shape
             operations = decoder_operations(self._config, rows, count, self._counted, self._time_steps)
             self._counted += count
-            kept = rows // self._beams * self._time_steps + rows * self._counted
+            kept = len(self._sound) * self._time_steps + rows * self._counted
             note(operations, self._layer_bytes + self._kept_bytes * kept)
             return super().advance(tokens)
 

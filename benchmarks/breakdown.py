@@ -39,12 +39,11 @@ from medasr.whisper import alignment, beams, context, decoding, transcriber
 if TYPE_CHECKING:
     from daemon.engine.engine import Recognizer
 
-LOG_MEL, ENCODER, SOUND, GREEDY, SECOND_LOOK, CONTINUATION, WORD_TIMES, STORE, DELIVERY = (
+LOG_MEL, ENCODER, SOUND, DECODER, CONTINUATION, WORD_TIMES, STORE, DELIVERY = (
     "log-mel spectrogram",
     "encoder",
     "keys and values of the sound",
-    "greedy decoder",
-    "second look (several texts)",
+    "decoder",
     "continuation (all of it)",
     "times of words",
     "transcript into the store",
@@ -57,8 +56,7 @@ STAGES = (
     LOG_MEL,
     ENCODER,
     SOUND,
-    GREEDY,
-    SECOND_LOOK,
+    DECODER,
     CONTINUATION,
     WORD_TIMES,
     TEXTS,
@@ -66,9 +64,8 @@ STAGES = (
     DELIVERY,
     REST,
 )
-#: Those whose operations are held against the machine's, and those that read all weights for every token.
-_MULTIPLYING = (ENCODER, SOUND, GREEDY, SECOND_LOOK)
-_READING = (GREEDY, SECOND_LOOK)
+#: Those whose operations are held against the machine's. The decoder reads all weights for every token besides.
+_MULTIPLYING = (ENCODER, SOUND, DECODER)
 _KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
@@ -105,7 +102,7 @@ class Load:
             Line(what="times real time", value=speed),
             *(self._stage(stage, total) for stage in STAGES),
             *(self._operations(stage, machine) for stage in _MULTIPLYING),
-            *(self._reading(stage, machine) for stage in _READING),
+            self._reading(DECODER, machine),
         ]
 
     def _stage(self, stage: str, total: Spread) -> Line:
@@ -224,8 +221,8 @@ def _measured(stopwatch: Stopwatch, note: Callable[[float, float], None]) -> Ite
     timed = (
         (transcriber, "log_mel", LOG_MEL),
         (transcriber, "Sound", SOUND),
-        (transcriber, "decode", GREEDY),
-        (transcriber, "search", SECOND_LOOK),
+        (transcriber, "decode", DECODER),
+        (transcriber, "search", DECODER),
         (transcriber, "align", WORD_TIMES),
         (transcriber, "hypothesis_of", TEXTS),
         (daemon.worker, "store_result", STORE),

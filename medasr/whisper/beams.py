@@ -8,6 +8,7 @@ together, and the mean is over words and end.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from statistics import mean
@@ -70,42 +71,55 @@ class _Text:
 
 
 def search(
-    network: Any, sound: Sound, tokens: DecodingTokens, beams: int, biases: Sequence[TermBias] = ()
+    network: Any,
+    sound: Sound,
+    tokens: DecodingTokens,
+    beams: int,
+    biases: Sequence[TermBias] = (),
+    *,
+    from_doubt: bool = False,
 ) -> list[DecodedWindow]:
     """The likeliest of several texts of every window, with times.
 
     Given a WhisperForConditionalGeneration in evaluation mode, what it heard, how many texts of each window are followed, and which terms
-    are preferred in each, if any are, return one result per window, in order.
+    are preferred in each, if any are, return one result per window, in order. ``from_doubt``: a window is followed in its likeliest text
+    alone until a word or the end is doubtful, and from there on in several.
     """
     device, count = sound.device, len(sound)
     bonuses = _Bonuses(biases, tokens.end, device) if any(biases) else None
     biases = biases or [NO_BIAS] * count
-    decoder = CachedDecoder(network, sound, len(tokens.prefix) + tokens.limit - 1, beams=beams)
-    rules = Rules(tokens, count * beams, network.config.vocab_size, device, timestamps=True)
-    hidden = decoder.advance(torch.tensor([tokens.prefix] * (count * beams), device=device))
-    first = first_impressions(decoder.scores(hidden[::beams, 0]), tokens).tolist()
-    followed = [[_Text(row=window * beams)] for window in range(count)]  # only one at first: all rows are the same
+    decoder = CachedDecoder(network, sound, len(tokens.prefix) + tokens.limit - 1, most_texts=beams)
+    rules = Rules(tokens, count, network.config.vocab_size, device, timestamps=True)
+    hidden = decoder.advance(torch.tensor([tokens.prefix] * count, device=device))
+    first = first_impressions(decoder.scores(hidden[:, 0]), tokens).tolist()
+    followed = [[_Text(row=window)] for window in range(count)]
     ended: list[list[_Text]] = [[] for _ in range(count)]
     windows = list(range(count))  # that are not done, in the order of the rows
-    rows = [_Text()] * (count * beams)
+    breadth = [1 if from_doubt else beams] * count
     for step in range(tokens.limit):
-        bonus = bonuses.of(windows, rows) if bonuses else None
+        bonus = bonuses.of([(window, text) for window in windows for text in followed[window]]) if bonuses else None
         found = rules.candidates(decoder.scores(hidden[:, -1]), beams + 1, first=step == 0, bonus=bonus)
         choices: list[_Choices] = list(zip(*(figures.tolist() for figures in found), strict=True))
         for window in windows:
-            followed[window] = _follow(followed[window], ended[window], choices, tokens.end, beams, biases[window])
-        staying = [place for place, window in enumerate(windows) if len(ended[window]) < beams and followed[window]]
+            if breadth[window] < beams and _is_in_doubt(choices[followed[window][0].row], tokens):
+                breadth[window] = beams
+            further = _follow(followed[window], choices, tokens.end, breadth[window], biases[window])
+            followed[window], over = further
+            ended[window] += over
+        staying = [
+            place for place, window in enumerate(windows) if len(ended[window]) < breadth[window] and followed[window]
+        ]
         if not staying or step + 1 == tokens.limit:
             break
         windows = [windows[place] for place in staying]
-        rows = [text for window in windows for text in _filled(followed[window], beams)]
-        parents = [text.row for text in rows]
-        decoder.keep(staying, parents)
-        rules.keep(torch.tensor(parents, device=device))
-        token = torch.tensor([text.tokens[-1] for text in rows], device=device)
+        origins = [[text.row for text in followed[window]] for window in windows]
+        decoder.keep(staying, origins)
+        rules.keep(torch.tensor(list(itertools.chain.from_iterable(origins)), device=device))
+        token = torch.tensor([text.tokens[-1] for window in windows for text in followed[window]], device=device)
         rules.advance(token)
-        for place, window in enumerate(windows):
-            followed[window] = [replace(text, row=place * beams + rank) for rank, text in enumerate(followed[window])]
+        rows = itertools.count()
+        for window in windows:
+            followed[window] = [replace(text, row=next(rows)) for text in followed[window]]
         hidden = decoder.advance(token.unsqueeze(1))
     return [
         _result(_best(done or going, tokens.timestamp_begin), *impressions)
@@ -113,10 +127,16 @@ def search(
     ]
 
 
+def _is_in_doubt(choices: _Choices, tokens: DecodingTokens) -> bool:
+    """Whether the likeliest that may come next is a word or the end, and less likely than everything else together."""
+    token, value, _ = max(zip(*choices, strict=True), key=lambda choice: choice[2])
+    return token < tokens.timestamp_begin and value < _DOUBTFUL
+
+
 def _follow(
-    texts: list[_Text], ended: list[_Text], choices: list[_Choices], end: int, beams: int, bias: TermBias
-) -> list[_Text]:
-    """The likeliest texts a token further, which keep the row that they go on from; those that end on the way there are added to ``ended``."""
+    texts: list[_Text], choices: list[_Choices], end: int, breadth: int, bias: TermBias
+) -> tuple[list[_Text], list[_Text]]:
+    """The likeliest texts a token further, which keep the row that they go on from, and those that end on the way there."""
     further = []
     for text in texts:
         for token, value, counted in zip(*choices[text.row], strict=True):
@@ -124,15 +144,16 @@ def _follow(
                 spelled = bias.advance(text.spelled, token)
                 further.append((text.counted + counted, bias.earned(spelled), spelled, token, value, text))
     following: list[_Text] = []
+    ended: list[_Text] = []
     for counted, bonus, spelled, token, value, text in sorted(further, key=lambda one: one[0] + one[1], reverse=True):
         longer = replace(text, counted=counted, bonus=bonus, spelled=spelled)
         if token == end:
             ended.append(replace(longer, end=value))
         else:
             following.append(replace(longer, tokens=(*text.tokens, token), values=(*text.values, value)))
-        if len(following) == beams:
+        if len(following) == breadth:
             break
-    return following
+    return following, ended
 
 
 class _Bonuses:
@@ -144,12 +165,11 @@ class _Bonuses:
         for window, bias in enumerate(biases):
             self._set(self._starting[window], bias.starting)
 
-    def of(self, windows: Sequence[int], rows: Sequence[_Text]) -> torch.Tensor:
-        """Given the windows and their rows' texts, as many for each, return the gains ``[rows, words]``, natural logarithm."""
-        beams = len(rows) // len(windows)
-        gained = self._starting[list(windows)].repeat_interleave(beams, dim=0)
-        for row, text in enumerate(rows):
-            self._set(gained[row], self._biases[windows[row // beams]].going_on(text.spelled.node))
+    def of(self, rows: Sequence[tuple[int, _Text]]) -> torch.Tensor:
+        """Given every row's window and text, return the gains ``[rows, words]``, natural logarithm."""
+        gained = self._starting[[window for window, _ in rows]]
+        for row, (window, text) in enumerate(rows):
+            self._set(gained[row], self._biases[window].going_on(text.spelled.node))
         return gained
 
     def _set(self, row: torch.Tensor, gains: Mapping[int, float]) -> None:
@@ -161,11 +181,6 @@ def _best(texts: list[_Text], first_time: int) -> _Text:
     """The text that is likeliest per word and end. What terms have earned counts for texts of all lengths alike: a short one gains nothing."""
     longest = max(text.length(first_time) for text in texts)
     return max(texts, key=lambda text: text.counted / text.length(first_time) + text.bonus / longest)
-
-
-def _filled(texts: list[_Text], beams: int) -> list[_Text]:
-    """As many texts as a window has rows; what stands in the others is computed for nothing."""
-    return texts + texts[:1] * (beams - len(texts))
 
 
 def _result(text: _Text, no_speech: float, other_language: float) -> DecodedWindow:

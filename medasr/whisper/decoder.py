@@ -19,7 +19,7 @@ from medasr.whisper.attention import attend, lie_by_feature, room_for
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    #: Places of a batch, and the keys and values of their windows.
+    #: Rows, and the keys and values of their windows.
     _Heard = tuple[slice, torch.Tensor, torch.Tensor]
 
 #: Places for text at the beginning; there are more when these are full.
@@ -60,32 +60,21 @@ class Sound:
             some.windows = list(range(len(places)))
         return some
 
-    def runs(self) -> list[tuple[slice, slice]]:
-        """Places whose windows lie side by side, and these windows."""
-        firsts = [
-            place for place, window in enumerate(self.windows) if place == 0 or window != self.windows[place - 1] + 1
-        ]
-        return [
-            (slice(first, last), slice(self.windows[first], self.windows[first] + last - first))
-            for first, last in itertools.pairwise([*firsts, len(self.windows)])
-        ]
-
 
 class CachedDecoder:
-    """The decoder of one batch of encoded windows, so many rows to each window; windows leave when they are done."""
+    """The decoder of one batch of encoded windows, a row for each text of a window; windows leave when they are done."""
 
-    def __init__(self, network: Any, sound: Sound, positions: int, *, beams: int = 1) -> None:
-        """Begin a text for every row.
+    def __init__(self, network: Any, sound: Sound, positions: int, *, most_texts: int = 1) -> None:
+        """Begin a text for every window.
 
         Given a WhisperForConditionalGeneration in evaluation mode, what is heard, how many tokens a row is fed at most, prefix included, and
-        how many texts are followed for a window: its rows stand side by side.
+        how many texts a window comes to have at most: their rows stand side by side.
         """
         self._decoder = network.model.decoder
         self._projection = network.proj_out
-        self._beams = beams
         self._position = 0
-        self._sound, self._runs = sound, sound.runs()
-        rows = len(sound) * beams
+        self._sound, self._runs = sound, runs_of(sound.windows, [1] * len(sound))
+        rows = len(sound) * most_texts
         self._layers = [_Layer(layer, rows, positions, sound) for layer in self._decoder.layers]
         self._scores = torch.empty((rows, network.config.vocab_size), dtype=torch.float32, device=sound.device)
 
@@ -99,7 +88,7 @@ class CachedDecoder:
         hidden = hidden + self._decoder.embed_positions(tokens, past_key_values_length=self._position)
         for number, layer in enumerate(self._layers):
             keys, values = self._sound.keys[number], self._sound.values[number]
-            heard = [(places, keys[windows], values[windows]) for places, windows in self._runs]
+            heard = [(rows, keys[windows], values[windows]) for rows, windows in self._runs]
             hidden = layer.advance(hidden, self._position, heard)
         self._position += count
         normalized: torch.Tensor = self._decoder.layer_norm(hidden)
@@ -113,19 +102,35 @@ class CachedDecoder:
         return self._scores[: len(hidden)].copy_(self._projection(hidden))
 
     def asked(self, layer: int) -> torch.Tensor:
-        """What a layer asked the sound for in the last :meth:`advance`: queries ``[windows, heads, n, head width]``, scaled."""
+        """What a layer asked the sound for in the last :meth:`advance`: queries ``[rows, heads, n, head width]``, scaled."""
         return self._layers[layer].asked
 
-    def keep(self, windows: Sequence[int], parents: Sequence[int] | None = None) -> None:
+    def keep(self, windows: Sequence[int], texts: Sequence[Sequence[int]] | None = None) -> None:
         """Given which window stands at each place from now on, at most as many as there were: drop the others.
 
-        Only what changes its place is copied: let the others stay where they are. Where several texts are followed for a window, given
-        besides which row each row goes on from.
+        Only what changes its place is copied: let the others stay where they are. Where windows have several texts, given besides for each of
+        them which rows its texts go on from.
         """
+        texts = [[window] for window in windows] if texts is None else texts
         self._sound = self._sound.only(windows)
-        self._runs = self._sound.runs()
+        self._runs = runs_of(self._sound.windows, [len(rows) for rows in texts])
+        origins = list(itertools.chain.from_iterable(texts))
         for layer in self._layers:
-            layer.keep(windows if parents is None else parents, len(windows) * self._beams, self._position)
+            layer.keep(origins, self._position)
+
+
+def runs_of(windows: Sequence[int], texts: Sequence[int]) -> list[tuple[slice, slice]]:
+    """Rows of windows that lie side by side and have as many texts each, and these windows."""
+    firsts = [
+        place
+        for place, window in enumerate(windows)
+        if place == 0 or window != windows[place - 1] + 1 or texts[place] != texts[place - 1]
+    ]
+    rows = [0, *itertools.accumulate(texts)]
+    return [
+        (slice(rows[first], rows[last]), slice(windows[first], windows[first] + last - first))
+        for first, last in itertools.pairwise([*firsts, len(windows)])
+    ]
 
 
 class _Layer:
@@ -147,26 +152,27 @@ class _Layer:
         after: torch.Tensor = hidden + layer.fc2(inner)
         return after
 
-    def keep(self, origins: Sequence[int], rows: int, position: int) -> None:
+    def keep(self, origins: Sequence[int], position: int) -> None:
         moves = [(place, origin) for place, origin in enumerate(origins) if place != origin]
         places, rows_moved = [place for place, _ in moves], [row for _, row in moves]
         for kept in (self._text_keys, self._text_values):
             if moves:  # all are read before any is written: a row may go on from one that itself is overwritten
                 kept[places, :, :position] = kept[rows_moved, :, :position]
-        self._text_keys, self._text_values = self._text_keys[:rows], self._text_values[:rows]
 
     def _over_text(self, hidden: torch.Tensor, position: int) -> torch.Tensor:
-        attention, count = self._layer.self_attn, hidden.shape[1]
+        attention, (rows, count, _) = self._layer.self_attn, hidden.shape
         end = position + count
         if end > self._text_keys.shape[2]:
             self._text_keys, self._text_values = (
                 self._grown(kept, end) for kept in (self._text_keys, self._text_values)
             )
-        self._text_keys[:, :, position:end] = self._split(attention.k_proj(hidden))
-        self._text_values[:, :, position:end] = self._split(attention.v_proj(hidden))
-        query = self._queries(attention, hidden)
-        keys, values = self._text_keys[:, :, :end], self._text_values[:, :, :end]
-        return self._written(attention, attend(query, keys, values, causal=count > 1))
+        self._text_keys[:rows, :, position:end] = self._split(attention.k_proj(hidden))
+        self._text_values[:rows, :, position:end] = self._split(attention.v_proj(hidden))
+        query = self._split(_asking(attention, hidden))
+        keys, values = self._text_keys[:rows, :, :end], self._text_values[:rows, :, :end]
+        attended = attend(query, keys, values, causal=count > 1)
+        written: torch.Tensor = attention.out_proj(_joined(attended))
+        return written
 
     def _grown(self, kept: torch.Tensor, least: int) -> torch.Tensor:
         """With twice as many places for text, or as many as are needed, or as many as there are at most."""
@@ -177,24 +183,30 @@ class _Layer:
 
     def _over_sound(self, hidden: torch.Tensor, heard: Sequence[_Heard]) -> torch.Tensor:
         attention = self._layer.encoder_attn
-        windows = sum(len(keys) for _, keys, _ in heard)
-        asking = hidden.view(windows, -1, hidden.shape[2])  # all rows of a window hear the same
-        self.asked = self._queries(attention, asking)
-        attended = [attend(self.asked[places], keys, values, causal=False) for places, keys, values in heard]
-        return self._written(attention, torch.cat(attended)).view(hidden.shape)
-
-    def _queries(self, attention: Any, hidden: torch.Tensor) -> torch.Tensor:
-        # As in transformers the query is scaled before the product, not the product: in half precision that is not the same.
-        return self._split(attention.q_proj(hidden) * attention.scaling)
-
-    def _written(self, attention: Any, attended: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = attention.out_proj(attended.transpose(1, 2).flatten(2))
-        return out
+        asking = _asking(attention, hidden)
+        self.asked = self._split(asking)
+        attended = []
+        for rows, keys, values in heard:  # all texts of a window hear the same
+            together = self._split(asking[rows].reshape(len(keys), -1, hidden.shape[2]))
+            attended.append(_joined(attend(together, keys, values, causal=False)).view(-1, *hidden.shape[1:]))
+        written: torch.Tensor = attention.out_proj(torch.cat(attended))
+        return written
 
     def _split(self, states: torch.Tensor) -> torch.Tensor:
         """From ``[rows, time, width]`` to ``[rows, heads, time, head width]``."""
         rows, time, _width = states.shape
         return states.view(rows, time, self._heads, -1).transpose(1, 2)
+
+
+def _asking(attention: Any, hidden: torch.Tensor) -> torch.Tensor:
+    # As in transformers the query is scaled before the product, not the product: in half precision that is not the same.
+    scaled: torch.Tensor = attention.q_proj(hidden) * attention.scaling
+    return scaled
+
+
+def _joined(attended: torch.Tensor) -> torch.Tensor:
+    """From ``[rows, heads, time, head width]`` to ``[rows, time, width]``."""
+    return attended.transpose(1, 2).flatten(2)
 
 
 def _by_heads(projection: Any, encoded: torch.Tensor, heads: int) -> torch.Tensor:

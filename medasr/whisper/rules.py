@@ -85,6 +85,8 @@ class Rules:
             earliest = torch.where(closed, self._latest, self._latest + 1)
             opened = self._last_is_time & self._second_last_is_time
             times.masked_fill_(opened | (self._times < earliest), _MINUS_INFINITY)
+        if len(scores) > len(self._terms):
+            self._terms = torch.empty_like(scores)
         terms = self._terms[: len(scores)]
         parts = ((words, terms[:, :end]), (special, terms[:, end:begin]), (times, terms[:, begin:]))
         best, token, total = (

@@ -10,7 +10,7 @@ import torch
 
 from medasr.types import SAMPLE_RATE, TermLists
 from medasr.whisper.alignment import align
-from medasr.whisper.beams import is_doubtful, likelier, search
+from medasr.whisper.beams import search
 from medasr.whisper.biasing import NO_BIAS, preferred, term_bias
 from medasr.whisper.context import context_seconds, encode
 from medasr.whisper.continuation import continued, is_sure, unheard_from
@@ -255,8 +255,7 @@ class WhisperTranscriber:
             features = log_mel(windows, self._mel_bins, model.device, seconds).to(model.compute_type)
             encoded = self._encode(features)
             sound = Sound(model.network, encoded)
-            decoded = self._reconsider(decode(model.network, sound, self._tokens), sound)
-            return self._listen_for_terms(decoded, sound, biases), encoded, sound
+            return self._listen_for_terms(self._written(sound), sound, biases), encoded, sound
 
     def _encode(self, features: torch.Tensor) -> torch.Tensor:
         """The encoded windows ``[windows, time, width]``; on a CPU few at a time, which is no slower and takes less memory."""
@@ -275,16 +274,18 @@ class WhisperTranscriber:
                 raise
             raise MemoryError(f"a batch of {windows} windows does not fit on {self.device}") from error
 
-    def _reconsider(self, decoded: list[DecodedWindow], sound: Sound) -> list[DecodedWindow]:
-        """What is written for each window once other texts of the doubtful ones were looked at."""
-        places = [place for place, window in enumerate(decoded) if is_doubtful(window, self._tokens)]
-        if not places or self._beams == 1:
-            return decoded
-        considered = list(decoded)
-        found = self._searched(sound, places, [NO_BIAS] * len(places))
-        for place, searched in zip(places, found, strict=True):
-            considered[place] = likelier(decoded[place], searched, self._tokens)
-        return considered
+    def _written(self, sound: Sound) -> list[DecodedWindow]:
+        """What is written for each window: in doubt the likeliest of several texts."""
+        network, tokens, beams = self._model.network, self._tokens, self._beams
+        if beams == 1:
+            return decode(network, sound, tokens)
+        written = search(network, sound, tokens, beams, from_doubt=True)
+        endless = [place for place, window in enumerate(written) if window.truncated]
+        if endless:  # never in doubt, or not early enough
+            found = self._searched(sound, endless, [NO_BIAS] * len(endless))
+            for place, searched in zip(endless, found, strict=True):
+                written[place] = searched
+        return written
 
     def _searched(self, sound: Sound, places: Sequence[int], biases: Sequence[TermBias]) -> list[DecodedWindow]:
         """The likeliest of several texts of each of these windows; on a CPU not of too many at a time, for the memory."""

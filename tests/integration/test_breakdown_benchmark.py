@@ -42,11 +42,11 @@ def test_the_decoders_operations_are_those_that_torch_counts(monkeypatch: pytest
         encoded = encode(whisper, spectrograms(3))
         with counted_by_torch() as torchs:
             sound = counting_sound(lambda *note: notes.append(note))(whisper, encoded)
-            decoder = counting(lambda *note: notes.append(note))(whisper, sound, 8, beams=2)
-            hidden = decoder.advance(torch.tensor([[1, 2, 3]] * 6))
+            decoder = counting(lambda *note: notes.append(note))(whisper, sound, 8, most_texts=2)
+            hidden = decoder.advance(torch.tensor([[1, 2, 3]] * 3))
             decoder.scores(hidden[:, -1])
-            decoder.keep([2, 1], [4, 5, 2, 2])
-            hidden = decoder.advance(torch.tensor([[4]] * 4))
+            decoder.keep([2, 1], [[2, 2], [1]])
+            hidden = decoder.advance(torch.tensor([[4]] * 3))
             decoder.scores(hidden[:, -1])
     assert sum(operations for operations, _ in notes) == torchs.get_total_flops()
 
@@ -55,16 +55,18 @@ def test_a_step_reads_every_weight_that_it_uses_once_and_what_is_kept_of_each_ro
     whisper = network(0).requires_grad_(False)
     notes: list[tuple[float, float]] = []
     with torch.no_grad():
-        decoder = counting(lambda *note: notes.append(note))(
-            whisper, Sound(whisper, torch.zeros(3, 1500, 32)), 8, beams=2
-        )
-        decoder.scores(decoder.advance(torch.tensor([[1, 2]] * 6))[:, -1])
+        sound = Sound(whisper, torch.zeros(3, 1500, 32))
+        decoder = counting(lambda *note: notes.append(note))(whisper, sound, 8, most_texts=2)
+        decoder.advance(torch.tensor([[1, 2]] * 3))
+        decoder.keep([0, 1, 2], [[0, 0], [1, 1], [2, 2]])
+        notes.clear()
+        decoder.scores(decoder.advance(torch.tensor([[1]] * 6))[:, -1])
     own = whisper.model.decoder.layers
     only_once = [module for layer in own for module in (layer.encoder_attn.k_proj, layer.encoder_attn.v_proj)]
     weights = sum(one.nbytes for one in own.parameters()) - sum(
         one.nbytes for module in only_once for one in module.parameters()
     )
-    kept = 2 * 2 * 32 * 4 * (3 * 1500 + 6 * 2)
+    kept = 2 * 2 * 32 * 4 * (3 * 1500 + 6 * 3)
     assert [read for _, read in notes] == [weights + kept, whisper.proj_out.weight.nbytes]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -23,6 +24,15 @@ from tests.integration.test_whisper_decoding import POSITIONS, network, spectrog
 
 Text = tuple[float, tuple[int, ...]]
 
+#: So many times as far apart are the logits of a network that is in doubt now and then.
+SURER = 4.0
+
+
+def surer(whisper: Any) -> Any:
+    """The network, in doubt now and then only."""
+    whisper.proj_out.weight = torch.nn.Parameter(whisper.proj_out.weight.detach() * SURER)
+    return whisper
+
 
 def earned(text: tuple[int, ...], bias: TermBias) -> float:
     state = START
@@ -32,9 +42,17 @@ def earned(text: tuple[int, ...], bias: TermBias) -> float:
 
 
 def searched(
-    whisper: Any, encoded: torch.Tensor, tokens: DecodingTokens, beams: int, bias: TermBias = NO_BIAS
+    whisper: Any,
+    encoded: torch.Tensor,
+    tokens: DecodingTokens,
+    beams: int,
+    bias: TermBias = NO_BIAS,
+    *,
+    from_doubt: bool = False,
+    doubts: list[int] | None = None,
 ) -> tuple[int, ...]:
-    """The text of one encoded window, each step computed anew for each text, under transformers' rules."""
+    """The text of one encoded window, each step computed anew for each text, under transformers' rules; notes where it was first in doubt."""
+    breadth = 1 if from_doubt else beams
     prefix = list(tokens.prefix)
     rules = LogitsProcessorList(
         [
@@ -45,7 +63,7 @@ def searched(
     )
     texts: list[Text] = [(0.0, ())]
     ended: list[Text] = []
-    for _ in range(tokens.limit):
+    for step in range(tokens.limit):
         further: list[Text] = []
         for counted, text in texts:
             written = torch.tensor([[*prefix, *text]])
@@ -58,16 +76,22 @@ def searched(
                 further.append((counted + float(likely[token]), (*text, token)))
             latest = tokens.timestamp_begin + int(times.argmax())
             further.append((counted + float(times.logsumexp(dim=0)), (*text, latest)))
-        texts = []
         possible = [one for one in further if one[0] > float("-inf")]
+        if breadth < beams:
+            likeliest = max(possible)
+            if likeliest[1][-1] < tokens.timestamp_begin and likeliest[0] - texts[0][0] < math.log(0.5):
+                breadth = beams
+                if doubts is not None:
+                    doubts.append(step)
+        texts = []
         for counted, text in sorted(possible, key=lambda one: one[0] + earned(one[1], bias), reverse=True):
             if text[-1] == tokens.end:
                 ended.append((counted, text))
             else:
                 texts.append((counted, text))
-            if len(texts) == beams:
+            if len(texts) == breadth:
                 break
-        if len(ended) >= beams:
+        if len(ended) >= breadth:
             break
 
     def likelihood(text: Text) -> float:
@@ -90,6 +114,28 @@ def test_the_texts_are_those_of_a_search_without_caches(seed: int, beams: int) -
         ours = search(whisper, sound, tokens, beams)
         theirs = [searched(whisper, encoded[place : place + 1], tokens, beams) for place in range(3)]
     assert [window.tokens for window in ours] == theirs
+
+
+@pytest.mark.parametrize("seed", [0, 4, 6])
+def test_from_doubt_on_they_are_those_of_a_search_that_begins_there(seed: int) -> None:
+    whisper, features = surer(network(seed)), spectrograms(5)
+    tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
+    doubts: list[int] = []
+    with torch.inference_mode():
+        encoded = encode(whisper, features)
+        sound = Sound(whisper, encoded)
+        ours = search(whisper, sound, tokens, 3, from_doubt=True)
+        theirs = [
+            searched(whisper, encoded[place : place + 1], tokens, 3, from_doubt=True, doubts=doubts)
+            for place in range(5)
+        ]
+        greedy = decode(whisper, sound, tokens)
+    assert [window.tokens for window in ours] == theirs
+    for window, first in zip(ours, greedy, strict=True):
+        values = first.words(tokens)
+        if values and min([*values, first.end_log_probability or 0.0]) >= math.log(0.5):
+            assert window.tokens == first.tokens
+    assert any(step > 2 for step in doubts)
 
 
 #: Terms of a list in the random network's tokens; none of these goes on with a word.

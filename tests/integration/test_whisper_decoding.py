@@ -10,7 +10,7 @@ from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalG
 
 from medasr.errors import ModelError
 from medasr.whisper.context import encode
-from medasr.whisper.decoder import Sound
+from medasr.whisper.decoder import Sound, runs_of
 from medasr.whisper.decoding import decode, decoding_tokens
 from tests.support.generation import generated
 
@@ -122,8 +122,16 @@ def test_of_the_windows_that_were_heard_some_may_be_written_in_any_order() -> No
         every = decode(whisper, sound, tokens)
         some = decode(whisper, sound.only([4, 1, 2]).only([0, 2, 1]), tokens)
     assert [window.tokens for window in some] == [every[place].tokens for place in (4, 2, 1)]
-    assert sound.only([1, 2, 4, 0]).runs() == [
+
+
+def test_rows_of_windows_side_by_side_with_as_many_texts_are_computed_together() -> None:
+    assert runs_of([1, 2, 4, 0], [1, 1, 1, 1]) == [
         (slice(0, 2), slice(1, 3)),
         (slice(2, 3), slice(4, 5)),
         (slice(3, 4), slice(0, 1)),
+    ]
+    assert runs_of([0, 1, 2, 3], [1, 3, 3, 2]) == [
+        (slice(0, 1), slice(0, 1)),
+        (slice(1, 7), slice(1, 3)),
+        (slice(7, 9), slice(3, 4)),
     ]
