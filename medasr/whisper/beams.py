@@ -1,6 +1,7 @@
-"""Beam search: several texts of a window are followed side by side, for windows whose greedy text is doubtful.
+"""Beam search: several texts of a window are followed side by side, from where the likeliest is in doubt.
 
-Greedy decoding takes the likeliest token and cannot go back on it. As in openai/whisper (``decoding.py``: BeamSearchDecoder,
+Greedy decoding takes the likeliest token and cannot go back on it. As long as it is likelier than everything else together it is followed
+alone; the windows of a batch have one text or several each. As in openai/whisper (``decoding.py``: BeamSearchDecoder,
 MaximumLikelihoodRanker) the likeliest texts are followed until so many have ended, and of those the one that is likeliest per token wins.
 Different from it, times take no part in the contest: a text goes on with its likeliest time only, which counts as all of them do
 together, and the mean is over words and end.

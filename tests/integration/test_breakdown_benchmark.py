@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.arithmetic import best_of, counting, counting_sound, encoder_operations
-from benchmarks.breakdown import CONTINUATION, SECOND_LOOK, STAGES, WORD_TIMES, break_down
+from benchmarks.breakdown import CONTINUATION, STAGES, WORD_TIMES, break_down
 from benchmarks.options import ROOT, Options
 from medasr.whisper.context import encode
 from medasr.whisper.decoder import Sound
@@ -81,6 +81,6 @@ def test_every_second_of_a_recording_falls_to_a_stage(tiny_whisper: Path) -> Non
     figures = break_down(tiny_whisper.name, {"a sample": [recording]}, Options(quick=True))
     (run,) = figures.loads[0].runs
     assert set(run.seconds) <= set(STAGES)
-    now_and_then = {SECOND_LOOK, CONTINUATION, WORD_TIMES}
+    now_and_then = {CONTINUATION, WORD_TIMES}
     assert all(run.seconds[stage] > 0 for stage in STAGES if stage not in now_and_then)
     assert len([line for line in figures.lines() if line.what.startswith("  ")]) == len(STAGES)
