@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     #: Rows, and the keys and values of their windows.
     _Heard = tuple[slice, torch.Tensor, torch.Tensor]
 
-#: Places for text at the beginning; there are more when these are full.
-_PLACES = 64
+#: Places for text at the beginning, and for how much more there is room when these are full.
+_PLACES, _FURTHER = 64, 32
 
 
 class Sound:
@@ -164,7 +164,7 @@ class _Layer:
         end = position + count
         if end > self._text_keys.shape[2]:
             self._text_keys, self._text_values = (
-                self._grown(kept, end) for kept in (self._text_keys, self._text_values)
+                self._grown(kept, rows, end) for kept in (self._text_keys, self._text_values)
             )
         self._text_keys[:rows, :, position:end] = self._split(attention.k_proj(hidden))
         self._text_values[:rows, :, position:end] = self._split(attention.v_proj(hidden))
@@ -174,11 +174,11 @@ class _Layer:
         written: torch.Tensor = attention.out_proj(_joined(attended))
         return written
 
-    def _grown(self, kept: torch.Tensor, least: int) -> torch.Tensor:
-        """With twice as many places for text, or as many as are needed, or as many as there are at most."""
-        rows, heads, places, width = kept.shape
-        larger = kept.new_empty((rows, heads, min(max(2 * places, least), self._positions), width))
-        larger[:, :, :places] = kept
+    def _grown(self, kept: torch.Tensor, rows: int, least: int) -> torch.Tensor:
+        """With more places for text, or as many as are needed, or as many as there are at most; only so many rows hold any."""
+        most, heads, places, width = kept.shape
+        larger = kept.new_empty((most, heads, min(max(places + _FURTHER, least), self._positions), width))
+        larger[:rows, :, :places] = kept[:rows]
         return larger
 
     def _over_sound(self, hidden: torch.Tensor, heard: Sequence[_Heard]) -> torch.Tensor:
