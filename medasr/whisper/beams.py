@@ -104,8 +104,8 @@ def search(
         for window in windows:
             if breadth[window] < beams and _is_in_doubt(choices[followed[window][0].row], tokens):
                 breadth[window] = beams
-            further = _follow(followed[window], choices, tokens.end, breadth[window], biases[window])
-            followed[window], over = further
+            going_on = followed[window]
+            followed[window], over = _follow(going_on, choices, tokens.end, breadth[window], biases[window])
             ended[window] += over
         staying = [
             place for place, window in enumerate(windows) if len(ended[window]) < breadth[window] and followed[window]
