@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
-from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,25 +32,8 @@ if TYPE_CHECKING:
 _Choices = tuple[list[int], list[float], list[float]]
 
 
-#: A text is doubtful when a word of it, or its end, was less likely than everything else together.
+#: A text is in doubt when a word of it, or its end, is less likely than everything else together.
 _DOUBTFUL = math.log(0.5)
-
-
-def is_doubtful(decoded: DecodedWindow, tokens: DecodingTokens) -> bool:
-    """Whether other texts of a window deserve to be looked at."""
-    return decoded.truncated or min(_values(decoded, tokens)) < _DOUBTFUL
-
-
-def likelier(decoded: DecodedWindow, searched: DecodedWindow, tokens: DecodingTokens) -> DecodedWindow:
-    """Of two texts of a window the one whose words and end are likelier on average; the first if they are alike."""
-    better = mean(_values(searched, tokens)) > mean(_values(decoded, tokens))
-    return searched if decoded.truncated or (better and not searched.truncated) else decoded
-
-
-def _values(decoded: DecodedWindow, tokens: DecodingTokens) -> list[float]:
-    """The log-probabilities of words and end."""
-    values = decoded.words(tokens)
-    return values if decoded.end_log_probability is None else [*values, decoded.end_log_probability]
 
 
 @dataclass(frozen=True, kw_only=True)

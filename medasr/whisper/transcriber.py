@@ -242,7 +242,7 @@ class WhisperTranscriber:
         contexts = [self.context(len(window) / SAMPLE_RATE) for window in windows]
         for context in sorted(set(contexts)):
             places = [place for place, other in enumerate(contexts) if other == context]
-            decoded, _, _ = self._decode([windows[place] for place in places], [biases[place] for place in places])
+            decoded = self._decode([windows[place] for place in places], [biases[place] for place in places])[0]
             yield from zip(places, decoded, strict=True)
 
     def _decode(
