@@ -1,4 +1,4 @@
-"""What a training epoch costs: windows as long as the speech beside windows of 30 s, the notebook's recipe, and NF4 beside bf16.
+"""What a training epoch costs: windows as long as the speech beside windows of 30 s, the notebook's recipe, and NF4 beside bf16 (or fp32, where a processor has no bf16).
 
 The notebook's recipe takes windows of 30 s, and its encoder learns from every batch. Each side is a process of its own that loads the base, puts an adapter on it and learns the same batches of the same recordings; the
 first batch is not counted. Memory is the peak of the whole process.
@@ -13,15 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from benchmarks.figures import Line, Spread, tell
 from benchmarks.options import ROOT, Options, installed
 from benchmarks.speech import recordings
 from benchmarks.turns import ratio
+from medasr.training.recipe import TrainingRecipe
 from medasr.types import WINDOW_SECONDS
+from medasr.whisper.model import choose_precision
 
 #: So many times faster than the notebook's an epoch is to be.
 SPEEDUP = 5.0
-_SHORT = 10.0
+_SHORT = TrainingRecipe().shortest_context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +62,8 @@ class TrainingFigures:
                 at_least=SPEEDUP,
             ),
             Line(what="times faster with short windows alone", value=ratio(self.seconds[full], self.seconds[short])),
-            Line(what="NF4 / bf16, time", value=ratio(self.seconds[four_bit], self.seconds[short])),
-            Line(what="NF4 / bf16, memory", value=ratio(self.memory[four_bit], self.memory[short])),
+            Line(what="NF4, times as long", value=ratio(self.seconds[four_bit], self.seconds[short])),
+            Line(what="NF4, times the memory", value=ratio(self.memory[four_bit], self.memory[short])),
         ]
 
 
@@ -70,10 +74,11 @@ def measure(options: Options) -> list[TrainingFigures]:
 
 def _compare(model: str, files: Sequence[str], rounds: int) -> TrainingFigures:
     installed(model)
+    usual = choose_precision("auto", torch.device("cpu"))
     sides = [
-        Side(precision="bf16", shortest_context=_SHORT),
-        Side(precision="bf16", shortest_context=WINDOW_SECONDS),
-        Side(recipe="notebook", precision="bf16", shortest_context=WINDOW_SECONDS),
+        Side(precision=usual, shortest_context=_SHORT),
+        Side(precision=usual, shortest_context=WINDOW_SECONDS),
+        Side(recipe="notebook", precision=usual, shortest_context=WINDOW_SECONDS),
         Side(precision="nf4", shortest_context=_SHORT),
     ]
     seconds: dict[Side, list[float]] = {side: [] for side in sides}
