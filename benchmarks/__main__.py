@@ -31,6 +31,7 @@ BENCHMARKS = {
     "accuracy": "What training brings on new speakers and phrases",
     "training": "Learning on short windows, and in four bits",
     "engine": "The engine beside other programs",
+    "medium": "A larger model's speed and memory",
 }
 
 #: Those that take an hour or more run only when they are named.

@@ -31,7 +31,11 @@ def folder(name: str) -> Path:
         (built / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
         vocabulary = json.dumps(_tokens(json.loads(tokenizer)), ensure_ascii=False)
         (built / "vocabulary.json").write_text(vocabulary, encoding="utf-8")
-        built.rename(target)
+        try:
+            built.rename(target)
+        except OSError:
+            if not target.is_dir():  # another program's process was first
+                raise
     return target
 
 

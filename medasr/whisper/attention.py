@@ -31,10 +31,8 @@ def attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, cau
     sixth of its time for one query, and two thirds for as many as keys. What they round to bf16 in between is lost in what every linear
     layer rounds: encodings are as far from those in fp32 as with torch's own.
     """
-    if lie_by_feature(keys):
-        if query.shape[2] <= _ONE_BY_ONE and not causal:
-            return _one_by_one(query, keys, values)
-        keys, values = keys.contiguous(), values.contiguous()
+    if lie_by_feature(keys) and not causal:  # a product reads them as they lie, torch's own way would copy them
+        return (_one_by_one if query.shape[2] <= _ONE_BY_ONE else _gathered)(query, keys, values)
     if query.dtype != torch.bfloat16 or query.device.type != "cpu":
         return torch.nn.functional.scaled_dot_product_attention(query, keys, values, is_causal=causal, scale=1.0)
     if torch.is_grad_enabled() and any(states.requires_grad for states in (query, keys, values)):
