@@ -94,6 +94,9 @@ class ControlServer:
         except OSError as error:
             code = errno.errorcode.get(error.errno or 0, "unknown")
             return {"error": f"the daemon met {code}; `medasrd doctor` looks for the cause", "exit_code": 75}
+        except Exception as error:  # whatever one command does, the next one is to be answered
+            logger.error("unexpected error", extra={"error": type(error).__name__}, exc_info=True)
+            return {"error": f"the daemon met a {type(error).__name__}; its log says where", "exit_code": 1}
 
 
 class Refused(MedasrError):  # noqa: N818 - reads as the state it reports

@@ -14,7 +14,7 @@ from pathlib import Path
 from daemon.crashpoint import crash_point
 from daemon.intake import spool
 from daemon.outbox import Folder, deliver_quarantined, deliver_transcript, withdraw_quarantined
-from daemon.pause import Pause
+from daemon.pause import Pause, Postponements
 from daemon.pulse import Pulse
 from daemon.store import jobs, transcripts
 from daemon.store.connection import Store
@@ -48,44 +48,53 @@ class Delivery:
         self._now = now
         self._pulse = pulse
         self._pause = Pause(now)
+        self._put_off = Postponements(now)
         self.trouble = ""  #: code of what holds it up, for status
 
     def turn(self, *, limit: int) -> bool:
-        """Deliver at most ``limit`` jobs if nothing is in the way; return whether any was delivered."""
+        """Deliver at most ``limit`` jobs if nothing is in the way, urgent ones first, then the oldest; return whether any was delivered.
+
+        A job whose files cannot be written is put off, and the others are delivered; where the next one fails too, it is the folder, and all
+        are left alone for a while.
+        """
         if self._pause.on:
             return False
+        delivered, failed = 0, 0  # failed: one after the other
         try:
-            delivered = deliver_ended(self._store, self._places, limit=limit, now=self._now, pulse=self._pulse)
+            with self._store.read() as session:
+                ended = jobs.undelivered(session, limit=limit, without=self._put_off.waiting)
+            for job in ended:
+                try:
+                    self._deliver(job)
+                except TransientError:
+                    self._put_off.put_off(job.id)
+                    failed += 1
+                    if failed == 2:
+                        raise
+                    logger.warning("files of a recording cannot be delivered now", extra={"job": job.id}, exc_info=True)
+                else:
+                    self._put_off.done(job.id)
+                    delivered, failed = delivered + 1, 0
         except TransientError as error:
-            self.trouble = "DELIVERY"
             self._pause.begin()
             logger.warning("files cannot be delivered now", extra={"error": type(error).__name__}, exc_info=True)
-            return False
-        self.trouble = ""
-        return delivered
+        self._pulse.expect(DELIVERY_SECONDS)
+        self.trouble = "DELIVERY" if self._pause.on or self._put_off.waiting else ""
+        return delivered > 0
 
-
-def deliver_ended(store: Store, places: Places, *, limit: int, now: Callable[[], datetime], pulse: Pulse) -> bool:
-    """Write the files of at most ``limit`` ended jobs, oldest first; return whether there was any.
-
-    Raise TransientError when a folder cannot be written to; what was not delivered is delivered by a later call.
-    """
-    with store.read() as session:
-        ended = jobs.undelivered(session, limit=limit)
-    for job in ended:
-        pulse.expect(DELIVERY_SECONDS + job.recording.size / SLOWEST_COPY)
+    def _deliver(self, job: Job) -> None:
+        """Write the files of an ended job, and note it. Raise TransientError when they cannot be written now."""
+        self._pulse.expect(DELIVERY_SECONDS + job.recording.size / SLOWEST_COPY)
         crash_point("before_delivery")
-        name = _deliver(store, places, job)
+        name = _write(self._store, self._places, job)
         crash_point("after_delivery")
-        with store.write() as session:
-            noted = jobs.delivered(session, job.id, output_name=name, now=now())
+        with self._store.write() as session:
+            noted = jobs.delivered(session, job.id, output_name=name, now=self._now())
         if not noted:
-            withdraw_quarantined(places.quarantine, job)
-    pulse.expect(DELIVERY_SECONDS)
-    return bool(ended)
+            withdraw_quarantined(self._places.quarantine, job)
 
 
-def _deliver(store: Store, places: Places, job: Job) -> str:
+def _write(store: Store, places: Places, job: Job) -> str:
     if job.state == JobState.QUARANTINED:
         return deliver_quarantined(places.quarantine, job, spool.recording_path(places.spool, job.recording_id))
     with store.read() as session:

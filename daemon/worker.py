@@ -21,7 +21,7 @@ from daemon.claims import LEASE, Claims
 from daemon.crashpoint import crash_point
 from daemon.delivery import Delivery, Places
 from daemon.engine.protocol import Completed, Failed
-from daemon.pause import PAUSE, Pause
+from daemon.pause import PAUSE, Pause, Postponements
 from daemon.ports import Decoder, Engine
 from daemon.pulse import Pulse
 from daemon.results import store_result
@@ -93,6 +93,7 @@ class Worker:
         )
         self._in_work = Workload(backlog_seconds=options.backlog_seconds)
         self._pause = Pause(self.now)
+        self._put_off = Postponements(self.now)
         self._delivery = Delivery(self.store, options.places, now=self.now, pulse=self.pulse)
 
     def recover(self) -> int:
@@ -171,8 +172,7 @@ class Worker:
         """Claim, decode and hand over, until enough audio waits in front of the model."""
         begun = 0
         while begun < TURN and self.engine.healthy and (least := self._in_work.claimable()) is not None:
-            with self.store.read() as session:
-                job = jobs.next_waiting(session, now=self.now(), least=least)
+            job = self._next_waiting(least)
             if job is None:
                 break
             alone = job.attempts >= self.options.max_attempts
@@ -182,6 +182,13 @@ class Worker:
             self._in_work.alone = alone and job.id in self._in_work
             begun += 1
         return begun > 0
+
+    def _next_waiting(self, least: Priority) -> Job | None:
+        """The next job, of at least this priority; one that met trouble gives way to the others, for longer each time."""
+        with self.store.read() as session:
+            put_off, now = self._put_off.waiting, self.now()
+            job = jobs.next_waiting(session, now=now, least=least, without=put_off)
+            return job if job or self._in_work else jobs.next_waiting(session, now=now, least=least)
 
     def _attempt(self, job: Job) -> None:
         """Claim a job, decode its recording and hand it over; what goes wrong with it becomes a state of its job."""
@@ -195,7 +202,9 @@ class Worker:
         try:
             with self._boundary(job.id):
                 self._decode(job)
+            self._put_off.done(job.id)
         except TransientError as error:
+            self._put_off.put_off(job.id)
             self._put_back(job.id, type(error).__name__, PAUSE)
             raise
         except RecordingError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.engine.bias import term_lists
 from daemon.engine.options import engine_options
 from daemon.engine.protocol import EngineOptions
+from daemon.evaluation.versions import package_versions
 from daemon.registry.naming import SERVING
 from daemon.registry.serving import adapter_identity
 from daemon.sections import Quality
@@ -69,7 +70,7 @@ class EvaluationPlan:
         """What makes an interrupted evaluation the same one, 32 hex digits."""
         model = self.engine.model.model_dump(mode="json", exclude={"batch_size", "threads", "adapter"})
         model["adapter"] = adapter_identity(self.engine.model)  # whatever lies in a folder tomorrow
-        return _digest([self.request.trigger, model, asdict(self.recipe(self.ids))])[:32]
+        return _digest([self.request.trigger, model, asdict(self.recipe(self.ids)), package_versions()])[:32]
 
     @property
     def leaks(self) -> tuple[str, ...]:

@@ -8,13 +8,13 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.decode.host import decode_limits
 from daemon.engine.protocol import Completed, Failed
 from daemon.evaluation.hypotheses import Beginning, Heard, Hypotheses, Refused, opened
+from daemon.evaluation.versions import package_versions
 from medasr.dataset.utterance import Exclusion, ExclusionReason
 from medasr.errors import EngineError, RecordingError, TransientError
 from medasr.evaluation import EvaluationReport
@@ -43,8 +43,6 @@ AHEAD = 16
 TURN_SECONDS = 0.5
 #: A recording on which the model process died is handed over so often in all.
 ATTEMPTS = 2
-
-_PACKAGES = ("medasr", "torch", "transformers", "peft", "bitsandbytes", "librosa", "soundfile", "jiwer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +75,6 @@ def transcribe(config: Config, plan: EvaluationPlan, bench: Workbench) -> dict[s
         _load(bench, hypotheses)
         _transcribe(config, plan, bench, hypotheses)
         return dict(hypotheses.results)
-
-
-def package_versions() -> dict[str, str]:
-    """The packages that decide what is written and how it is counted."""
-    return {name: version(name) for name in _PACKAGES}
 
 
 def _load(bench: Workbench, hypotheses: Hypotheses) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from daemon.evaluation.evaluation import evaluate_with, workbench
-from daemon.evaluation.run import package_versions
+from daemon.evaluation.versions import package_versions
 from daemon.registry.serving import adapter_identity
 from daemon.store import evaluations
 from daemon.store.connection import Store

@@ -232,22 +232,28 @@ class Intake:
 
     def _take_late(self, written: Sequence[LateBytes]) -> int:
         """A recorder went on writing after its file was taken: take the whole again, as a further recording, flagged."""
-        waiting = list(written)
+        waiting, failed = list(written), []
+        trouble: TransientError | None = None
         try:
             while waiting:
-                item = waiting[0]
+                item = waiting.pop(0)
                 self.pulse.expect(TURN_SECONDS + item.arrival.size / SLOWEST_COPY)
-                copied = spool.copy_in(self.options.spool, item.arrival, item.descriptor)
-                spool.publish(self.options.spool, [copied])
+                try:
+                    copied = spool.copy_in(self.options.spool, item.arrival, item.descriptor)
+                    spool.publish(self.options.spool, [copied])
+                except TransientError as error:  # perhaps this one alone cannot be read
+                    failed.append(item)
+                    trouble = error
+                    continue
                 urgent = self._is_urgent(item.arrival)
                 copy = copy_of(item.arrival, copied, metadata=None, warning=LATE_BYTES, urgent=urgent)
                 self._uncommitted.append(Taken(arrival=item.arrival, copy=copy, descriptor=item.descriptor, late=True))
-                waiting.pop(0)
                 self._commit()
-        except TransientError:
-            for item in waiting:
+        finally:
+            for item in (*failed, *waiting):
                 self.late.again(item)
-            raise
+        if trouble is not None:
+            raise trouble
         return len(written)
 
     def _superseded(self, batch: Sequence[Taken]) -> list[str]:

@@ -20,15 +20,19 @@ LONGEST_WAIT = timedelta(hours=1)
 _JOB_DIGITS = 6
 
 
-def next_waiting(session: Session, *, now: datetime, least: Priority = Priority.ORDINARY) -> Job | None:
+def next_waiting(
+    session: Session, *, now: datetime, least: Priority = Priority.ORDINARY, without: Sequence[int] = ()
+) -> Job | None:
     """Return the job that has waited longest among the most urgent of those that may start now, with its recording.
 
-    ``least``: only those of this priority or a higher one.
+    ``least``: only those of this priority or a higher one; ``without``: the others alone.
     One that has to wait longer than :data:`LONGEST_WAIT` was put there by a clock that has been set back since: it may start.
     """
     candidates = []
     for state in WAITING:
         query = select(Job).options(joinedload(Job.recording)).where(Job.state == state, Job.priority <= least)
+        if without:
+            query = query.where(Job.id.not_in(without))
         if state is JobState.RETRY:
             query = query.where(or_(Job.not_before <= now, Job.not_before > now + LONGEST_WAIT))
         job = session.scalar(query.order_by(Job.priority, Job.not_before, Job.id).limit(1))
@@ -146,9 +150,11 @@ def again(session: Session, recording_id: str, *, actor: str, now: datetime) -> 
     audit.record(session, now=now, actor=actor, action="again", recording_id=recording_id, job=job.id)
 
 
-def undelivered(session: Session, *, limit: int) -> Sequence[Job]:
-    """Return ended jobs whose files are not yet in outbox or quarantine, urgent ones first, then the oldest."""
+def undelivered(session: Session, *, limit: int, without: Sequence[int] = ()) -> Sequence[Job]:
+    """Return ended jobs whose files are not yet in outbox or quarantine, urgent ones first, then the oldest; ``without`` some."""
     query = select(Job).options(joinedload(Job.recording)).where(Job.delivered_at.is_(None), Job.state.in_(ENDED))
+    if without:
+        query = query.where(Job.id.not_in(without))
     return session.scalars(query.order_by(Job.priority, Job.id).limit(limit)).all()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import torch
 
 from medasr.errors import SteppedAside, TrainingError, TrainingFailure
 from medasr.training.batches import Draft, Material, draw_epoch, make_batch
@@ -230,6 +231,7 @@ class _Training:
             recipe = self._member_recipe(progress.member)
             chance = np.random.default_rng([recipe.seed, progress.epoch, progress.batch])
             batch = make_batch(plan[progress.batch], recipe, notation, chance)
+            torch.manual_seed(int(chance.integers(2**31)))  # for dropout: a training that goes on drops the same
             began = time.monotonic()
             progress.losses.append(learn(trainee, batch, recipe))
             progress.batch += 1

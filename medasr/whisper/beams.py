@@ -89,6 +89,8 @@ def search(
             going_on = followed[window]
             followed[window], over = _follow(going_on, choices, tokens.end, breadth[window], biases[window])
             ended[window] += over
+            if not followed[window] and not ended[window]:  # nothing is likely, as where half precision overflowed
+                ended[window] = going_on  # without an end
         staying = [
             place for place, window in enumerate(windows) if len(ended[window]) < breadth[window] and followed[window]
         ]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from daemon.intake import arrival as inbox
 from daemon.intake import spool
 from daemon.intake.ignore import InboxRules
 from daemon.intake.inbox import InboxWatch
@@ -331,6 +332,30 @@ class TestTrouble:
         bench.seconds += 6
         bench.settle()
         assert sorted(bench.copies().values()) == [b"a", b"a and more", b"b", b"b and more"]
+
+    @pytest.mark.parametrize("at_the_end", [False, True])
+    def test_late_bytes_that_cannot_be_read_do_not_hold_up_those_of_another(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch, at_the_end: bool
+    ) -> None:
+        bad, good = bench.drop("a-bad.wav", b"bad"), bench.drop("b-good.wav", b"good")
+        recorders = [original.open("ab") for original in (bad, good)]
+        bench.settle()
+        real = spool.copy_in
+
+        def refuse_bad(folder: Path, arrival: inbox.Arrival, descriptor: int) -> spool.Copied:
+            if arrival.path.name == bad.name:
+                raise TransientError("it cannot be read")
+            return real(folder, arrival, descriptor)
+
+        monkeypatch.setattr("daemon.intake.reception.spool.copy_in", refuse_bad)
+        for recorder in recorders:
+            recorder.write(b" and more")
+            recorder.close()
+        if at_the_end:
+            bench.intake.close()
+        else:
+            bench.settle()
+        assert sorted(bench.copies().values()) == [b"bad", b"good", b"good and more"]
 
     def test_a_spool_that_refuses_a_restored_copy_delays_and_loses_nothing(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch

@@ -451,7 +451,7 @@ class TestTraining:
     def test_members_learn_one_after_the_other_and_interrupted_the_same(
         self, examples: list[Example], tmp_path: Path
     ) -> None:
-        recipe = replace(RECIPE, members=2, epochs=1, averaging=0.9, acoustic_share=0.5)
+        recipe = replace(RECIPE, members=2, epochs=1, averaging=0.9, acoustic_share=0.5, dropout=0.1)
         task = TrainingTask(model=tiny_english(), recipe=recipe, examples=examples)
         whole = train(task, tmp_path / "whole", Onlooker())
         with pytest.raises(SteppedAside):

@@ -192,3 +192,17 @@ def test_a_window_is_searched_the_same_alone_and_in_a_batch() -> None:
         together = search(whisper, sound, tokens, 3)
         alone = [search(whisper, sound.only([index]), tokens, 3)[0] for index in range(5)]
     assert [window.tokens for window in together] == [window.tokens for window in alone]
+
+
+@pytest.mark.parametrize("from_doubt", [True, False])
+def test_where_no_number_is_one_the_text_stops_without_an_end(from_doubt: bool) -> None:
+    """As where half precision overflows in the decoder: that is one window's bad luck, and not the end of the process."""
+    whisper = network(0)
+    tokens = decoding_tokens(whisper.generation_config, "en", POSITIONS)
+    with torch.no_grad():
+        encoded = encode(whisper, spectrograms(2))
+        encoded[1] = math.nan
+        alone = search(whisper, Sound(whisper, encoded[:1]), tokens, 3, from_doubt=from_doubt)
+        sound, broken = search(whisper, Sound(whisper, encoded), tokens, 3, from_doubt=from_doubt)
+    assert sound.tokens == alone[0].tokens
+    assert (broken.tokens, broken.truncated) == ((), True)

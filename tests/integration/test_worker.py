@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from daemon.engine.bias import Bias
 from daemon.engine.protocol import Completed, EngineEvent, EngineFailure
 from daemon.intake import spool
 from daemon.store import jobs, transcripts
+from daemon.store.schema import Job
 from daemon.store.states import JobState, Priority, doubtful_jobs
 from daemon.workload import Workload
 from medasr.errors import ModelError, Reason, RecordingError, TransientError
@@ -26,7 +28,8 @@ from tests.support.workbench import Workbench, failed, heard, make_workbench
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from daemon.store.schema import Job
+    from daemon.decode.server import DecodeLimits
+    from medasr.types import AudioFacts
 
 
 @pytest.fixture
@@ -319,6 +322,43 @@ class TestTroubleWithTheMachine:
         assert [bench.job(recording).state for recording in (first, second)] == [JobState.DONE, JobState.DONE]
         assert bench.worker.trouble == "DELIVERY"
 
+    def test_an_urgent_one_that_meets_trouble_each_time_keeps_no_other_waiting(self, bench: Workbench) -> None:
+        bad, *others = bench.drop("bad.wav", "one.wav", "two.wav")
+        with bench.store.write() as session:
+            session.get_one(Job, bench.job(bad).id).priority = Priority.URGENT
+        real = bench.decoder.decode
+
+        def decode(source: int, sink: int, limits: DecodeLimits) -> AudioFacts:
+            if os.fstat(source).st_ino == (bench.folder / "spool" / "recordings" / bad).stat().st_ino:
+                raise TransientError("the kernel ended the decoder for its memory")
+            return real(source, sink, limits)
+
+        bench.decoder.decode = decode  # type: ignore[method-assign]
+        for _ in range(4):
+            bench.turn()
+            bench.advance(seconds=11)
+        assert [bench.job(recording).state for recording in others] == [JobState.DONE, JobState.DONE]
+        assert (bench.job(bad).state, bench.job(bad).attempts) == (JobState.RETRY, 0)
+        bench.decoder.decode = real  # type: ignore[method-assign]
+        bench.turn(2)
+        assert bench.job(bad).state == JobState.DONE
+
+    def test_one_whose_files_cannot_be_delivered_keeps_no_other_waiting(self, bench: Workbench) -> None:
+        (bench.folder / "outbox" / "bad.txt").mkdir(parents=True)
+        bench.drop("bad.wav", "good.wav")
+        bench.turn(3)
+        assert "good.json" in bench.names("outbox")
+        assert bench.worker.trouble == "DELIVERY"
+        bench.advance(seconds=11)
+        bench.drop("later.wav")
+        bench.turn(3)
+        assert "later.json" in bench.names("outbox")
+        (bench.folder / "outbox" / "bad.txt").rmdir()
+        bench.advance(seconds=21)
+        bench.turn(2)
+        assert "bad.json" in bench.names("outbox")
+        assert bench.worker.trouble == ""
+
     def test_samples_that_cannot_be_written_are_not_the_recordings_fault(self, bench: Workbench) -> None:
         (recording,) = bench.drop("visit.wav")
         (bench.folder / "samples").rmdir()
@@ -399,8 +439,8 @@ class TestPersons:
         cancelled, other = bench.drop("visit.wav", "other.wav")
         real = jobs.next_waiting
 
-        def find_too_early(session: Session, *, now: datetime, least: Priority) -> Job | None:
-            found = real(session, now=now, least=least)
+        def find_too_early(session: Session, **which: Any) -> Job | None:
+            found = real(session, **which)
             if found is not None and found.recording_id == cancelled:
                 cancel(bench, cancelled)
             return found

@@ -33,7 +33,17 @@ def meet_a_full_disk(argument: str, actor: str) -> Any:
     raise OSError(errno.ENOSPC, "No space left on device", "visit-of-mrs-smith.wav")
 
 
-HANDLERS: Handlers = {"echo": echo, "refuse": refuse, "disk": meet_a_full_disk, "large": lambda *_: "ä" * 500_000}
+def err(argument: str, actor: str) -> Any:
+    raise UnicodeEncodeError("utf-8", argument, 0, 1, "nobody expected this of Mrs Smith")
+
+
+HANDLERS: Handlers = {
+    "echo": echo,
+    "refuse": refuse,
+    "disk": meet_a_full_disk,
+    "err": err,
+    "large": lambda *_: "ä" * 500_000,
+}
 
 
 @pytest.fixture
@@ -91,6 +101,13 @@ class TestAsking:
             call(state, "disk")
         assert caught.value.exit_code == TransientError.exit_code
         assert "smith" not in str(caught.value)
+
+    def test_an_error_nobody_expected_is_answered_and_so_is_the_next_command(self, state: Path) -> None:
+        with pytest.raises(Refused, match="UnicodeEncodeError") as caught:
+            call(state, "err", "\udce9")
+        assert caught.value.exit_code == 1
+        assert "Smith" not in str(caught.value)
+        assert call(state, "echo", "still here")["argument"] == "still here"
 
 
 @pytest.mark.usefixtures("server")

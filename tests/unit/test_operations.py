@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon import delivery
-from daemon.delivery import Places, deliver_ended
+from daemon.delivery import Delivery, Places
 from daemon.operations import Operations
 from daemon.outbox import Folder
 from daemon.pulse import Pulse
@@ -66,7 +66,7 @@ class Desk:
         return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
     def deliver(self) -> bool:
-        return deliver_ended(self.store, self.places, limit=10, now=lambda: later(minutes=1), pulse=Pulse())
+        return Delivery(self.store, self.places, now=lambda: later(minutes=1), pulse=Pulse()).turn(limit=10)
 
 
 @pytest.fixture
