@@ -2,8 +2,8 @@
 
 The computation is that of transformers' ``WhisperDecoder`` in evaluation mode, step by step over the network's own modules, so that
 whatever sits in their place works: 4-bit weights, LoRA layers, merged weights. What differs is what is kept. The keys and values of
-the encoded window are computed once. A row that is done makes room: a row from the end takes its place, so that at most one row is copied
-for each that leaves.
+the encoded window are computed once. Rows that are done leave; of the others only those are copied that change their place, and of these only
+the places that hold text.
 """
 
 from __future__ import annotations
