@@ -124,7 +124,7 @@ def _theirs(order: dict[str, Any]) -> dict[str, float]:
             StorageView.from_array(features),
             [prompt] * len(features),
             beam_size=1,
-            max_length=len(prompt) + order["tokens"],
+            max_length=2 * order["tokens"],  # half of it is kept for a prompt
             suppress_tokens=[_END],
             suppress_blank=False,
         )
