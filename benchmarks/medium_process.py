@@ -78,7 +78,7 @@ def _convert(order: dict[str, Any]) -> dict[str, float]:
 
 
 def _ours(order: dict[str, Any]) -> dict[str, float]:
-    """As the daemon's model child decodes: a batch on each core."""
+    """Greedily, a batch on each core as in the daemon's model child."""
     kind = _TYPES[choose_precision("auto", torch.device("cpu"))]
     model = network(order["layers"], kind)
     pack(model)

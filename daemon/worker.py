@@ -188,7 +188,9 @@ class Worker:
         with self.store.read() as session:
             put_off, now = self._put_off.waiting, self.now()
             job = jobs.next_waiting(session, now=now, least=least, without=put_off)
-            return job if job or self._in_work else jobs.next_waiting(session, now=now, least=least)
+            if job or self._in_work or not put_off:
+                return job
+            return jobs.next_waiting(session, now=now, least=least)
 
     def _attempt(self, job: Job) -> None:
         """Claim a job, decode its recording and hand it over; what goes wrong with it becomes a state of its job."""

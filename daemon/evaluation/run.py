@@ -59,7 +59,7 @@ class Workbench:
 def run_evaluation(config: Config, plan: EvaluationPlan, bench: Workbench) -> EvaluationReport:
     """Transcribe what is missing, score everything.
 
-    What was transcribed before an interruption is used again if the model is the same. Raise EngineError when the model process
+    What was transcribed before an interruption is used again if model and packages are the same. Raise EngineError when the model process
     keeps dying, ModelError when it cannot be loaded, AlreadyRunning when another process is at it, TransientError when memory made
     the model another one in the middle, and DatasetError when nothing can be scored.
     """
